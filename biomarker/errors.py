@@ -1,0 +1,79 @@
+"""What can go wrong, as types a caller can catch.
+
+::
+
+    BiomarkerError
+    ├── StudyError          (ValueError)    the study description contradicts itself or names nothing
+    ├── CohortError         (ValueError)    the patient table breaks the study's declarations
+    ├── OutcomeError        (ValueError)    an (event, duration) pair or response cannot be an outcome
+    ├── NotEstimableError   (ArithmeticError) the data cannot carry this estimate: never a silent NaN
+    ├── BundleError         (ValueError)    a model bundle is damaged, foreign, or of another version
+    ├── SchemaError         (LookupError)   a file to score lacks what the model needs
+    ├── StorageError        (OSError)       an output could not be written whole
+    └── TrackingError       (RuntimeError)  the tracking store cannot be used as it is
+
+Messages follow one form: ``<name> must be <rule>; got <value>. <What to do.>`` They never carry
+patient values, identifiers or whole arrays.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BiomarkerError",
+    "BundleError",
+    "CohortError",
+    "NotEstimableError",
+    "OutcomeError",
+    "SchemaError",
+    "StorageError",
+    "StudyError",
+    "TrackingError",
+]
+
+
+class BiomarkerError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class StudyError(BiomarkerError, ValueError):
+    """The study description contradicts itself or names nothing."""
+
+
+class CohortError(BiomarkerError, ValueError):
+    """The patient table breaks the study's declarations.
+
+    Parameters
+    ----------
+    message : str
+        One sentence that counts the faults.
+    faults : tuple
+        Every fault found, as :class:`biomarker.cohort.Fault`; empty where one sentence says it all.
+    """
+
+    def __init__(self, message: str, faults: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+
+class OutcomeError(BiomarkerError, ValueError):
+    """An (event, duration) pair or a response cannot be an outcome."""
+
+
+class NotEstimableError(BiomarkerError, ArithmeticError):
+    """The data cannot carry this estimate."""
+
+
+class BundleError(BiomarkerError, ValueError):
+    """A model bundle is damaged, foreign, or of another version."""
+
+
+class SchemaError(BiomarkerError, LookupError):
+    """A file to score lacks what the model needs."""
+
+
+class StorageError(BiomarkerError, OSError):
+    """An output could not be written whole."""
+
+
+class TrackingError(BiomarkerError, RuntimeError):
+    """The tracking store cannot be used as it is."""

@@ -1,0 +1,1 @@
+"""What a model's prediction is made of. The only room that imports shap."""

@@ -1,0 +1,1 @@
+"""From declared columns to model features, learned in the fold and frozen afterwards."""

@@ -1,0 +1,419 @@
+"""One frozen encoder for training and scoring: learned in the fold, replayed on new rows.
+
+The encoder sees a matrix of parsed values (one column per declared column, NaN for missing) and
+gives the model's features. The scikit-learn pipeline and the file scorer both call
+:meth:`FrozenEncoder.transform`; what it may do to a row is said by :meth:`FrozenEncoder.review`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biomarker.errors import BundleError, NotEstimableError
+from biomarker.parsing import ParseRule, State
+
+__all__ = ["REASONS", "ColumnPlan", "FrozenColumn", "FrozenEncoder", "fit_encoder", "plan_columns"]
+
+Floats = npt.NDArray[np.float64]
+
+# Reason codes in the order their bits take; docs/scoring.md explains each to the operator.
+REASONS: tuple[str, ...] = (
+    "missing",
+    "below_detection",
+    "above_detection",
+    "outside_training_range",
+    "unseen_category",
+    "unparsable",
+    "not_finite",
+    "outside_allowed_range",
+    "suspected_unit_mixup",
+)
+_STATE_REASON = {
+    State.MISSING: "missing",
+    State.BELOW_DETECTION: "below_detection",
+    State.ABOVE_DETECTION: "above_detection",
+    State.UNPARSABLE: "unparsable",
+    State.NOT_FINITE: "not_finite",
+    State.OUTSIDE_ALLOWED_RANGE: "outside_allowed_range",
+    State.UNSEEN_CATEGORY: "unseen_category",
+}
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What is declared about a feature column before any data is seen."""
+
+    rule: ParseRule
+    transform: str = "identity"
+    reactions: tuple[tuple[str, str], ...] = ()
+    check_units: bool = True
+
+
+@dataclass(frozen=True)
+class FrozenColumn:
+    """What one column became: how to read it, fill it, and which features it gives.
+
+    Attributes
+    ----------
+    fill : float
+        Median or most frequent value, on the raw scale, for a missing value.
+    indicator : bool
+        Whether a 0/1 feature says that the value was missing.
+    seen : tuple of int
+        Positions of the levels met in training (empty for continuous columns).
+    low, high : float
+        Training range, rounded outward to two digits so that no patient's value is stored.
+    core_low, core_high : float
+        Training 1st and 99th percentile, rounded likewise; used to recognise another unit.
+    """
+
+    plan: ColumnPlan
+    fill: float
+    indicator: bool
+    seen: tuple[int, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+    core_low: float = -math.inf
+    core_high: float = math.inf
+
+    @property
+    def name(self) -> str:
+        """Name of the source column."""
+        return self.plan.rule.column
+
+    @property
+    def kind(self) -> str:
+        """Kind as parsed: continuous, ordinal, categorical, genotype or arm."""
+        return self.plan.rule.kind
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features this column gives, in order."""
+        if self.kind == "categorical":
+            levels = self.plan.rule.levels
+            names = [f"{self.name}={levels[code]}" for code in self.seen[1:]]
+        else:
+            names = [self.name]
+        if self.indicator:
+            names.append(f"{self.name} missing")
+        return tuple(names)
+
+    def encode(self, raw: Floats) -> Floats:
+        """Features of one column's parsed values; shape (n_rows, n_features of the column)."""
+        absent = np.isnan(raw)
+        filled = np.where(absent, self.fill, raw)
+        if self.kind == "categorical":
+            blocks = [(filled == code).astype(np.float64) for code in self.seen[1:]]
+        else:
+            blocks = [_transformed(filled, self.plan.transform)]
+        if self.indicator:
+            blocks.append(absent.astype(np.float64))
+        return np.column_stack(blocks) if blocks else np.empty((len(raw), 0))
+
+    def review(
+        self, raw: Floats, states: npt.NDArray[np.uint8]
+    ) -> dict[str, npt.NDArray[np.bool_]]:
+        """Reason code to the rows it applies to, in REASONS order, empty ones left out."""
+        found: dict[str, npt.NDArray[np.bool_]] = {}
+        if states.any():
+            for state, reason in _STATE_REASON.items():
+                hit = states == state
+                if hit.any():
+                    found[reason] = found.get(reason, np.zeros(len(raw), bool)) | hit
+        numeric = states <= State.ABOVE_DETECTION
+        if self.kind in ("categorical", "ordinal", "genotype", "arm"):
+            unseen = (states == State.OK) & ~np.isin(raw, self.seen)
+            if self.kind == "arm":
+                unseen = np.zeros(len(raw), bool)
+            if unseen.any():
+                found["unseen_category"] = found.get("unseen_category", False) | unseen
+        else:
+            outside = numeric & ((raw < self.low) | (raw > self.high))
+            if outside.any():
+                found["outside_training_range"] = outside
+            suspect = self._unit_suspects(raw)
+            if suspect.any():
+                found["suspected_unit_mixup"] = suspect
+        return {reason: found[reason] for reason in REASONS if reason in found}
+
+    def _unit_suspects(self, raw: Floats) -> npt.NDArray[np.bool_]:
+        """Rows whose value is off the training range but fits it a thousandfold away."""
+        if not (self.plan.check_units and self.plan.rule.unit and self.core_low < self.core_high):
+            return np.zeros(len(raw), bool)
+        off = (raw < self.low) | (raw > self.high)
+        if not off.any():
+            return off
+        fits = np.zeros(len(raw), bool)
+        for factor in (1e-3, 1e3):
+            fits |= (raw * factor >= self.core_low) & (raw * factor <= self.core_high)
+        return off & fits & (raw > 0)
+
+    def reaction(self, reason: str) -> str:
+        """``warn`` or ``refuse``, as the study declares for this column."""
+        return dict(self.plan.reactions).get(reason, _DEFAULT_REACTION[reason])
+
+
+_DEFAULT_REACTION = {
+    "missing": "warn",
+    "below_detection": "warn",
+    "above_detection": "warn",
+    "outside_training_range": "warn",
+    "unseen_category": "refuse",
+    "unparsable": "refuse",
+    "not_finite": "refuse",
+    "outside_allowed_range": "refuse",
+    "suspected_unit_mixup": "refuse",
+}
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """The encoder of a fitted model: columns in order, features in order.
+
+    Attributes
+    ----------
+    columns : tuple of FrozenColumn
+    kept : tuple of int
+        Positions, among all features the columns give, of those that varied in training.
+    """
+
+    columns: tuple[FrozenColumn, ...]
+    kept: tuple[int, ...]
+    _all_names: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+
+    def __post_init__(self) -> None:
+        names = tuple(name for column in self.columns for name in column.feature_names)
+        object.__setattr__(self, "_all_names", names)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the model's features, in column order of :meth:`transform`."""
+        return tuple(self._all_names[i] for i in self.kept)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """For each feature the source column it belongs to (indicators belong to theirs)."""
+        every = [column.name for column in self.columns for _ in column.feature_names]
+        return tuple(every[i] for i in self.kept)
+
+    def transform(self, raw: Floats) -> Floats:
+        """Features of parsed rows.
+
+        Parameters
+        ----------
+        raw : ndarray of float64, shape (n_rows, n_columns)
+            Parsed values in the order of ``columns``; NaN where missing.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows, n_features), C order, no NaN
+        """
+        if raw.ndim != 2 or raw.shape[1] != len(self.columns):
+            raise ValueError(
+                f"raw must have {len(self.columns)} columns; got shape {raw.shape}. "
+                "Give parsed values in the encoder's column order."
+            )
+        out = np.empty((len(raw), len(self.kept)))
+        position = {feature: slot for slot, feature in enumerate(self.kept)}
+        feature = 0
+        for index, column in enumerate(self.columns):
+            block = column.encode(raw[:, index])
+            for offset in range(block.shape[1]):
+                slot = position.get(feature + offset)
+                if slot is not None:
+                    out[:, slot] = block[:, offset]
+            feature += block.shape[1]
+        return out
+
+    def to_state(self) -> dict[str, Any]:
+        """JSON-able form; infinities are written as null."""
+        return {
+            "columns": [_column_state(column) for column in self.columns],
+            "kept": list(self.kept),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> FrozenEncoder:
+        """Rebuild a stored encoder.
+
+        Raises
+        ------
+        BundleError
+            If the stored form lacks or adds a name.
+        """
+        try:
+            columns = tuple(_column_from_state(item) for item in state["columns"])
+            encoder = cls(columns, tuple(int(i) for i in state["kept"]))
+            _ = encoder.feature_names
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise BundleError(
+                f"The encoder must hold the names this release writes; got {type(error).__name__}. "
+                "The bundle is damaged or of another version."
+            ) from None
+        return encoder
+
+
+def plan_columns(study: Any, names: tuple[str, ...]) -> tuple[ColumnPlan, ...]:
+    """What the study declares about these feature columns, as the encoder needs it."""
+    plans = []
+    for name in names:
+        column = study.columns[name]
+        reactions = {
+            reason: getattr(column.scoring, reason)
+            for reason in _DEFAULT_REACTION
+            if getattr(column.scoring, reason) != _DEFAULT_REACTION[reason]
+        }
+        plans.append(
+            ColumnPlan(
+                ParseRule.from_column(name, column, study.missing),
+                column.transform,
+                tuple(sorted(reactions.items())),
+                column.check_units,
+            )
+        )
+    return tuple(plans)
+
+
+def fit_encoder(plans: tuple[ColumnPlan, ...], raw: Floats) -> FrozenEncoder:
+    """Learn fills, ranges, seen levels and which features vary, from training rows alone.
+
+    Parameters
+    ----------
+    plans : tuple of ColumnPlan, length n_columns
+    raw : ndarray of float64, shape (n_rows, n_columns)
+        Parsed training values, NaN where missing.
+
+    Raises
+    ------
+    NotEstimableError
+        If no feature varies over the training rows.
+    """
+    columns = []
+    for index, plan in enumerate(plans):
+        column = _learned(plan, raw[:, index])
+        if column is not None:
+            columns.append(column)
+    used = [i for i, plan in enumerate(plans) if any(c.plan is plan for c in columns)]
+    everything = FrozenEncoder(
+        tuple(columns), tuple(range(sum(len(c.feature_names) for c in columns)))
+    )
+    features = everything.transform(raw[:, used])
+    varies = [i for i in range(features.shape[1]) if np.ptp(features[:, i]) > 0] if len(raw) else []
+    kept = _without_twins(features, varies)
+    if not kept:
+        raise NotEstimableError(
+            f"At least one feature must vary over the {len(raw)} training rows; got none."
+        )
+    return FrozenEncoder(tuple(columns), tuple(kept))
+
+
+def _without_twins(features: Floats, candidates: list[int]) -> list[int]:
+    """Drop a feature equal to an earlier one (markers missing together share an indicator)."""
+    kept: list[int] = []
+    met: set[bytes] = set()
+    for index in candidates:
+        key = np.ascontiguousarray(features[:, index]).tobytes()
+        if key not in met:
+            met.add(key)
+            kept.append(index)
+    return kept
+
+
+def _learned(plan: ColumnPlan, raw: Floats) -> FrozenColumn | None:
+    known = raw[~np.isnan(raw)]
+    if len(known) == 0:
+        # Nothing to learn a fill from; the column gives no feature and is left out.
+        return None
+    indicator = len(known) < len(raw)
+    if plan.rule.kind != "continuous":
+        codes, counts = np.unique(known, return_counts=True)
+        return FrozenColumn(
+            plan,
+            fill=float(codes[np.argmax(counts)]),
+            indicator=indicator,
+            seen=tuple(int(code) for code in codes),
+        )
+    core = np.quantile(known, (0.01, 0.99))
+    return FrozenColumn(
+        plan,
+        fill=_rounded(float(np.median(known)), 4),
+        indicator=indicator,
+        low=_outward(float(known.min()), -1),
+        high=_outward(float(known.max()), +1),
+        core_low=_outward(float(core[0]), -1),
+        core_high=_outward(float(core[1]), +1),
+    )
+
+
+def _transformed(values: Floats, transform: str) -> Floats:
+    match transform:
+        case "log":
+            return np.log(values)
+        case "log1p":
+            return np.log1p(values)
+        case "log2":
+            return np.log2(values)
+        case "sqrt":
+            return np.sqrt(values)
+    return values
+
+
+def _outward(value: float, direction: int) -> float:
+    """Round to two significant digits, down for -1 and up for +1."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    scale = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    steps = value / scale
+    return float((math.floor(steps) if direction < 0 else math.ceil(steps)) * scale)
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Round to significant digits, so that a stored fill is no patient's exact value."""
+    return float(f"{value:.{digits}g}")
+
+
+def _column_state(column: FrozenColumn) -> dict[str, Any]:
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "rule": column.plan.rule.to_state(),
+        "transform": column.plan.transform,
+        "reactions": dict(column.plan.reactions),
+        "check_units": column.plan.check_units,
+        "fill": column.fill,
+        "indicator": column.indicator,
+        "seen": list(column.seen),
+        "low": finite(column.low),
+        "high": finite(column.high),
+        "core_low": finite(column.core_low),
+        "core_high": finite(column.core_high),
+    }
+
+
+def _column_from_state(state: dict[str, Any]) -> FrozenColumn:
+    def bound(name: str, absent: float) -> float:
+        value = state[name]
+        return absent if value is None else float(value)
+
+    plan = ColumnPlan(
+        ParseRule.from_state(state["rule"]),
+        state["transform"],
+        tuple(sorted(state["reactions"].items())),
+        bool(state["check_units"]),
+    )
+    return FrozenColumn(
+        plan,
+        float(state["fill"]),
+        bool(state["indicator"]),
+        tuple(int(code) for code in state["seen"]),
+        bound("low", -math.inf),
+        bound("high", math.inf),
+        bound("core_low", -math.inf),
+        bound("core_high", math.inf),
+    )

@@ -1,0 +1,1 @@
+"""Draws result objects; never estimates. The only room that imports matplotlib."""

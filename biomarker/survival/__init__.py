@@ -1,0 +1,1 @@
+"""Numerical ground for time-to-event data: likelihoods, curves, censoring."""

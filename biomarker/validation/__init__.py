@@ -1,0 +1,1 @@
+"""How well a fitting procedure does on patients it has not seen."""

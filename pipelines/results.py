@@ -1,0 +1,88 @@
+"""What a training run hands to tracking and to the report: frozen, complete, no patient table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biomarker.cohort import Cohort
+from biomarker.explain.attribution import Attribution
+from biomarker.models.pipeline import EncodedModel
+from biomarker.outcomes import TimeUnit
+from biomarker.validation.nested import NestedResult
+from pipelines.summary import CohortSummary
+
+__all__ = ["ModelRun", "StudyRun", "TimePlan"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """The one time grid of a survival endpoint, chosen once from the data's support.
+
+    Attributes
+    ----------
+    times : ndarray, shape (n_times,)
+        Grid for integrated scores and curves, in ``unit``.
+    horizons : tuple of float
+        Times at which probabilities are judged and later scored, in ``unit``.
+    tau : float
+        Upper limit for concordance, in ``unit``.
+    notes : tuple of str
+        Declared horizons that the data could not carry, and why.
+    """
+
+    times: Floats
+    horizons: tuple[float, ...]
+    tau: float
+    unit: TimeUnit
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRun:
+    """One model on one endpoint: how it did out of fold, the refit on everyone, its attribution."""
+
+    name: str
+    endpoint: str
+    kind: str
+    params: Mapping[str, Any]
+    fitted: EncodedModel
+    nested: NestedResult
+    attribution: Attribution
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRun:
+    """Everything one ``train`` call found.
+
+    Attributes
+    ----------
+    cohort : Cohort
+        Kept in memory for the figures; never stored.
+    settings : mapping
+        Resolved setting name to {"value": ..., "from": flag, environment, study or default}.
+    best : mapping of str to str
+        Endpoint to the name of the model registered as candidate.
+    limits : tuple of str
+        What the data cannot carry, in sentences for the report, the most important first.
+    software : mapping of str to str
+        Package to version.
+    """
+
+    cohort: Cohort
+    summary: CohortSummary
+    settings: Mapping[str, Mapping[str, Any]]
+    time_plans: Mapping[str, TimePlan]
+    models: tuple[ModelRun, ...]
+    best: Mapping[str, str]
+    limits: tuple[str, ...]
+    software: Mapping[str, str]
+    started: str
+    source_name: str

@@ -1,0 +1,1 @@
+"""Cohorts with declared truth, drawn from published facts."""
