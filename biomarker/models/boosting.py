@@ -1,0 +1,470 @@
+"""How a booster is trained, cross-fitted, calibrated and stored: shared by the boosted models.
+
+Rows are first put in one canonical order, so that folds, subsamples and rounding depend on the
+patients and the seed, never on the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from biomarker.errors import BundleError, NotEstimableError
+from biomarker.models.protocol import (
+    STATE_FORMAT,
+    Attribution,
+    FloatArray,
+    check_features,
+    check_fitted,
+    open_blobs,
+    open_state,
+    state_integer,
+    state_number,
+    state_params,
+    state_vector,
+)
+
+__all__ = [
+    "AFT_DISTRIBUTIONS",
+    "N_FOLDS",
+    "BoostedModel",
+    "CoxLoss",
+    "Distribution",
+    "calibrate_log_odds",
+    "calibrate_log_time",
+    "canonical_order",
+    "location_scale_survival",
+]
+
+Distribution = Literal["normal", "logistic", "extreme"]
+AFT_DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "logistic", "extreme")
+N_FOLDS = 3
+_MAX_SLOPE = 5.0
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+Gradients = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+
+
+def canonical_order(X: FloatArray, *keys: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Order of the rows by the first key, then the next, then the features: the same for any file.
+
+    Rows that tie everywhere are the same patient as far as a model can see.
+    """
+    return np.lexsort((*X.T[::-1], *keys[::-1]))
+
+
+def assign_folds(
+    stratum: npt.NDArray[np.bool_], n_folds: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Fold of each row, as even as can be within each stratum."""
+    fold = np.empty(len(stratum), dtype=np.intp)
+    for value in (True, False):
+        rows = np.flatnonzero(stratum == value)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % n_folds
+    return fold
+
+
+class BoostedModel(BaseEstimator):
+    """What the boosted models share: parameters, training, cross-fitting, margins and state."""
+
+    attribution: ClassVar[Attribution] = "tree"
+    contribution_sign: ClassVar[int] = 1
+    _numbers: ClassVar[tuple[str, ...]] = ()
+    _vectors: ClassVar[tuple[str, ...]] = ()
+    _words: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __init__(
+        self,
+        n_estimators: int = 100,
+        learning_rate: float = 0.05,
+        max_depth: int = 2,
+        subsample: float = 0.8,
+        min_child_weight: float = 2.0,
+        reg_lambda: float = 1.0,
+        random_state: int = 0,
+        n_threads: int = 1,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.subsample = subsample
+        self.min_child_weight = min_child_weight
+        self.reg_lambda = reg_lambda
+        self.random_state = random_state
+        self.n_threads = n_threads
+
+    def _train(
+        self,
+        X: FloatArray,
+        seed: int,
+        *,
+        base_score: float,
+        gradients: Gradients | None = None,
+        **objective: Any,
+    ) -> Any:
+        """One booster on the given rows; ``objective`` holds labels, weights and parameters."""
+        import xgboost
+
+        data = {k: objective.pop(k) for k in tuple(objective) if k.startswith(("label", "weight"))}
+        matrix = xgboost.DMatrix(_float32(X), nthread=self.n_threads, **data)
+        settings = {
+            "tree_method": "hist",
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "subsample": self.subsample,
+            "min_child_weight": self.min_child_weight,
+            "reg_lambda": self.reg_lambda,
+            "nthread": self.n_threads,
+            "seed": seed,
+            "base_score": base_score,
+            "verbosity": 0,
+            **objective,
+        }
+        custom = None
+        if gradients is not None:
+
+            def custom(margin: Any, _: Any) -> tuple[FloatArray, FloatArray]:
+                return gradients(margin.astype(np.float64))
+
+        return xgboost.train(settings, matrix, num_boost_round=self.n_estimators, obj=custom)
+
+    def _cross_fit(
+        self,
+        train: Callable[[npt.NDArray[np.intp], int], Any],
+        X: FloatArray,
+        stratum: npt.NDArray[np.bool_],
+    ) -> tuple[FloatArray, Any]:
+        """Margins of every row from boosters that never saw it, and the booster of all rows.
+
+        A margin is centred by the mean margin of the rows its booster was trained on, because a
+        partial likelihood leaves each booster's level free.
+        """
+        sequence = np.random.SeedSequence(self.random_state)
+        fold_seed, *seeds = sequence.spawn(N_FOLDS + 2)
+        fold = assign_folds(stratum, N_FOLDS, np.random.default_rng(fold_seed))
+        numbers = [int(seed.generate_state(1)[0] >> 1) for seed in seeds]
+        margin = np.empty(len(X))
+        for k in range(N_FOLDS):
+            kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            booster = train(kept, numbers[k])
+            margin[held] = self._level(booster, X[held], X[kept])
+        return margin, train(np.arange(len(X)), numbers[-1])
+
+    def _level(self, booster: Any, held: FloatArray, kept: FloatArray) -> FloatArray:
+        """Margins of held-out rows as this model's calibration wants them."""
+        return booster_margin(booster, held)
+
+    def _raw_margin(self, X: npt.ArrayLike) -> FloatArray:
+        """The booster's margin, to which its contributions sum."""
+        check_fitted(self, "booster_")
+        return booster_margin(self.booster_, check_features(X, self.n_features_in_))
+
+    def predict_margin(self, X: npt.ArrayLike) -> FloatArray:
+        """The number that attributions sum to, shape (n_patients,), on ``margin_scale``."""
+        return self.contribution_sign * self._raw_margin(X)
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Parameters and calibration as a JSON-able dictionary, the booster as UBJ bytes."""
+        check_fitted(self, "booster_")
+        state: dict[str, Any] = {
+            "class": type(self).__name__,
+            "format": STATE_FORMAT,
+            "params": self.get_params(deep=False),
+            "n_features": self.n_features_in_,
+        }
+        state |= {name: getattr(self, f"{name}_") for name in (*self._numbers, *self._words)}
+        state |= {name: getattr(self, f"{name}_").tolist() for name in self._vectors}
+        return state, {"booster.ubj": bytes(self.booster_.save_raw("ubj"))}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:
+        """The model that ``to_state`` described.
+
+        Raises
+        ------
+        BundleError
+            If a key or blob is missing, unknown or holds the wrong kind of value.
+
+        Notes
+        -----
+        XGBoost does not check the inside of a tree it reads: verify the bytes' hash before.
+        """
+        name = cls.__name__
+        keys = ("params", "n_features", *cls._numbers, *cls._words, *cls._vectors)
+        read = open_state(state, name, keys)
+        raw = open_blobs(blobs, name, ("booster.ubj",))["booster.ubj"]
+        model = cls(**state_params(read, cls))
+        model.n_features_in_ = state_integer(read, "n_features")
+        for key in cls._numbers:
+            setattr(model, f"{key}_", state_number(read, key))
+        for key in cls._vectors:
+            setattr(model, f"{key}_", state_vector(read, key))
+        for key, allowed in cls._words.items():
+            if read[key] not in allowed:
+                raise BundleError(f"{key} must be one of {allowed}; the bundle is damaged.")
+            setattr(model, f"{key}_", read[key])
+        model.booster_ = _load_booster(raw, model.n_features_in_)
+        return model
+
+
+def booster_margin(booster: Any, X: FloatArray) -> FloatArray:
+    """Untransformed predictions of a booster, as float64."""
+    margin = booster.inplace_predict(_float32(X), predict_type="margin", validate_features=False)
+    return np.asarray(margin, dtype=np.float64).reshape(len(X))
+
+
+def _float32(X: FloatArray) -> npt.NDArray[np.float32]:
+    """Features in the precision trees split on; refuse what would overflow to infinity."""
+    too_large = int(np.count_nonzero(np.abs(X) > _FLOAT32_MAX))
+    if too_large:
+        raise ValueError(
+            f"X must stay below {_FLOAT32_MAX:.2g} in size; got {too_large} larger value(s). "
+            "Check the unit, or transform the feature."
+        )
+    return X.astype(np.float32)
+
+
+def _load_booster(raw: bytes, n_features: int) -> Any:
+    """A booster from its UBJ bytes, checked for its number of features, on one thread."""
+    import xgboost
+
+    booster = xgboost.Booster({"nthread": 1, "verbosity": 0})
+    try:
+        booster.load_model(bytearray(raw))
+        found = booster.num_features()
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise BundleError(
+            f"booster.ubj must be an XGBoost model; {len(raw)} bytes could not be read as one. "
+            "The bundle is damaged."
+        ) from error
+    if found != n_features:
+        raise BundleError(
+            f"booster.ubj must have {n_features} feature(s); got {found}. The bundle is damaged."
+        )
+    return booster
+
+
+class CoxLoss:
+    r"""Negative Cox partial log-likelihood, its gradient, Hessian diagonal and baseline hazard.
+
+    Tied deaths by Efron's approximation: of d deaths at one time, the l-th (from 0) sees the risk
+    set's sum less the fraction l/d of the dying patients' own, each weighing the mean weight of
+    the d. With ``ties="breslow"`` the fraction is 0.
+
+    Parameters
+    ----------
+    duration : ndarray of float, shape (n_patients,)
+        Times in any order and unit.
+    event : ndarray of bool, shape (n_patients,)
+        True where the event was observed.
+    weight : ndarray of float, shape (n_patients,)
+        Case weights, above 0.
+    ties : {"efron", "breslow"}, default "efron"
+        How tied deaths share a risk set.
+
+    Notes
+    -----
+    Sorted once; each call then costs a few passes over the patients. A row's own second derivative
+    is used, not a bound on it, as in XGBoost's own objectives.
+    """
+
+    def __init__(
+        self,
+        duration: FloatArray,
+        event: npt.NDArray[np.bool_],
+        weight: FloatArray,
+        ties: Literal["efron", "breslow"] = "efron",
+    ) -> None:
+        self.order = np.argsort(duration, kind="stable")
+        time = duration[self.order]
+        self.times, self.start, self.group = np.unique(time, return_index=True, return_inverse=True)
+        self.event, self.weight = event[self.order], weight[self.order]
+        self.deaths = np.flatnonzero(self.event)
+        self.death_group = self.group[self.deaths]
+        n_groups = len(self.times)
+        n_deaths = np.bincount(self.death_group, minlength=n_groups)
+        first = np.cumsum(n_deaths) - n_deaths
+        rank = np.arange(len(self.deaths)) - first[self.death_group]
+        self.fraction = rank / n_deaths[self.death_group]
+        if ties == "breslow":
+            self.fraction = np.zeros_like(self.fraction)
+        total = np.bincount(self.death_group, self.weight[self.deaths], minlength=n_groups)
+        self.mean_weight = (total / np.maximum(n_deaths, 1))[self.death_group]
+        self.n_deaths = n_deaths
+
+    def _risk_sums(self, margin: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+        """Weighted relative risks in time order, each death's denominator, and the shift taken."""
+        eta = margin[self.order]
+        shift = float(eta.max())
+        risk = self.weight * np.exp(eta - shift)
+        at_risk = np.cumsum(risk[::-1])[::-1][self.start]
+        dying = np.bincount(self.death_group, risk[self.deaths], minlength=len(self.times))
+        denominator = at_risk[self.death_group] - self.fraction * dying[self.death_group]
+        return risk, denominator, shift
+
+    def value(self, margin: FloatArray) -> float:
+        """Negative log partial likelihood of the margins, shape (n_patients,)."""
+        _, denominator, shift = self._risk_sums(margin)
+        own = self.weight[self.deaths] @ margin[self.order][self.deaths]
+        return float(self.mean_weight @ (np.log(denominator) + shift) - own)
+
+    def gradients(self, margin: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """First and second derivative of the value in each patient's margin."""
+        risk, denominator, _ = self._risk_sums(margin)
+        n_groups = len(self.times)
+        first = self.mean_weight / denominator
+        second = first / denominator
+
+        def by_time(values: FloatArray) -> FloatArray:
+            summed: FloatArray = np.bincount(self.death_group, values, minlength=n_groups)
+            return summed
+
+        keep = 1.0 - self.fraction
+        hazard = np.cumsum(by_time(first))[self.group]
+        square = np.cumsum(by_time(second))[self.group]
+        # A dying patient counts only (1 - l/d) in its own tied deaths' denominators.
+        hazard[self.deaths] -= by_time(first * self.fraction)[self.death_group]
+        square[self.deaths] -= by_time(second * (1.0 - keep**2))[self.death_group]
+        gradient, curvature = np.empty(len(risk)), np.empty(len(risk))
+        gradient[self.order] = risk * hazard - self.weight * self.event
+        curvature[self.order] = np.maximum(risk * hazard - risk**2 * square, 1e-16)
+        return gradient, curvature
+
+    def baseline(self, margin: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Event times, ascending, and the cumulative hazard at margin 0 just after each."""
+        _, denominator, shift = self._risk_sums(margin)
+        jump = np.bincount(
+            self.death_group, self.mean_weight / denominator, minlength=len(self.times)
+        )
+        died = self.n_deaths > 0
+        return self.times[died], np.cumsum(jump[died]) * np.exp(-shift)
+
+    def slope(self, margin: FloatArray) -> float:
+        """Multiplier of the margin that fits best, in [0, 5], drawn towards 1 as by one patient.
+
+        The prior is a normal one of mean 1 and deviation 1: it settles margins too flat to say,
+        and yields to a few events otherwise.
+        """
+        from scipy.optimize import minimize_scalar
+
+        def loss(b: float) -> float:
+            return self.value(b * margin) + 0.5 * (b - 1.0) ** 2
+
+        found = minimize_scalar(
+            loss, bounds=(0.0, _MAX_SLOPE), method="bounded", options={"xatol": 1e-7}
+        )
+        return float(found.x) if found.fun < loss(0.0) else 0.0
+
+
+def calibrate_log_odds(
+    margin: FloatArray, y: npt.NDArray[np.bool_], weight: FloatArray
+) -> tuple[float, float]:
+    """Intercept and slope of the log odds of response on a cross-fitted margin.
+
+    Maximum likelihood with the slope in [0, 5] and drawn towards 1 as by a normal prior of
+    deviation 1; the intercept is free, so mean prediction and prevalence agree.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    target = y.astype(np.float64)
+
+    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
+        eta = theta[0] + theta[1] * margin
+        residual = weight * (expit(eta) - target)
+        value = weight @ (np.logaddexp(0.0, eta) - target * eta) + 0.5 * (theta[1] - 1.0) ** 2
+        return float(value), np.array([residual.sum(), residual @ margin + theta[1] - 1.0])
+
+    theta = _minimise(minimize, loss, [0.0, 1.0], [(None, None), (0.0, _MAX_SLOPE)])
+    return float(theta[0]), float(theta[1])
+
+
+def calibrate_log_time(
+    margin: FloatArray,
+    log_time: FloatArray,
+    event: npt.NDArray[np.bool_],
+    weight: FloatArray,
+    distribution: Distribution,
+) -> tuple[float, float, float, float]:
+    """Location, slope, log scale and log-likelihood of log time on a cross-fitted margin.
+
+    Censored maximum likelihood of log T = location + slope * margin + scale * error, the slope as
+    in :func:`calibrate_log_odds`.
+    """
+    from scipy.optimize import minimize
+
+    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
+        scale = np.exp(theta[2])
+        z = (log_time - theta[0] - theta[1] * margin) / scale
+        density, survival, d_density, d_survival = _standard(z, distribution)
+        value = weight @ np.where(event, density - theta[2], survival)
+        slope = weight * np.where(event, d_density, d_survival)
+        gradient = [
+            slope.sum() / scale,
+            (slope @ margin) / scale + theta[1] - 1.0,
+            slope @ z + weight @ event,
+        ]
+        return float(0.5 * (theta[1] - 1.0) ** 2 - value), np.array(gradient)
+
+    start = [float(np.average(log_time, weights=weight)), 1.0, 0.0]
+    bounds = [(None, None), (0.0, _MAX_SLOPE), (-7.0, 7.0)]
+    theta = _minimise(minimize, loss, start, bounds)
+    return float(theta[0]), float(theta[1]), float(theta[2]), -loss(theta)[0]
+
+
+def location_scale_survival(z: FloatArray, distribution: Distribution) -> FloatArray:
+    """Survival function of the standard error distribution, in [0, 1]."""
+    from scipy.special import expit, ndtr
+
+    if distribution == "normal":
+        return ndtr(-z)
+    if distribution == "logistic":
+        return expit(-z)
+    with np.errstate(over="ignore"):
+        return np.exp(-np.exp(z))
+
+
+def _standard(
+    z: FloatArray, distribution: Distribution
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Log density, log survival, and the derivatives of both, of the standard distribution."""
+    from scipy.special import expit, log_ndtr
+
+    if distribution == "normal":
+        density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+        survival = log_ndtr(-z)
+        return density, survival, -z, -np.exp(density - survival)
+    if distribution == "logistic":
+        tail = np.logaddexp(0.0, z)
+        return z - 2 * tail, -tail, 1 - 2 * expit(z), -expit(z)
+    hazard = np.exp(np.minimum(z, 700.0))
+    return z - hazard, -hazard, 1 - hazard, -hazard
+
+
+def _minimise(
+    minimize: Any,
+    loss: Callable[[FloatArray], tuple[float, FloatArray]],
+    start: list[float],
+    bounds: list[tuple[float | None, float | None]],
+) -> FloatArray:
+    """Minimum of a smooth function of a few parameters, or NotEstimableError."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = minimize(
+            loss,
+            np.array(start),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
+        )
+    # An "abnormal" end only says that the line search met rounding; a non-finite one is real.
+    if not (np.isfinite(found.x).all() and np.isfinite(found.fun)):
+        raise NotEstimableError(
+            "the calibration of a boosted model must have a maximum; got a diverging one. "
+            "Use fewer features or more patients."
+        )
+    return np.asarray(found.x)
