@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.errors import NotEstimableError
+from biomarker.errors import BundleError, NotEstimableError
 from biomarker.models.boosting import (
     AFT_DISTRIBUTIONS,
     N_FOLDS,
@@ -28,6 +29,7 @@ from biomarker.models.protocol import (
     check_weights,
 )
 from biomarker.outcomes import SurvivalOutcome, check_survival_outcome
+from biomarker.survival.baseline_hazard import BaselineHazard
 
 __all__ = ["BoostedAFT", "BoostedCox"]
 
@@ -69,8 +71,9 @@ class BoostedCox(BoostedModel):
         Applied after the margin: risks and attributions are on the trees' own scale.
     margin_center_ : float
         :math:`\bar m`.
-    event_times_, baseline_hazard_ : ndarray, shape (n_event_times,)
-        Times at which :math:`H_0` rises, and its value just after each.
+    baseline_step_, baseline_hazard_ : float and ndarray, shape (n_points,)
+        :math:`H_0` at 0, one step, two steps, ...: at most 400 cells of a round width, so that no
+        patient's own time is kept; exact at those times, interpolated linearly between.
 
     Notes
     -----
@@ -91,8 +94,8 @@ class BoostedCox(BoostedModel):
     """
 
     margin_scale: ClassVar[MarginScale] = "log hazard"
-    _numbers = ("calibration_slope", "margin_center")
-    _vectors = ("event_times", "baseline_hazard")
+    _numbers = ("calibration_slope", "margin_center", "baseline_step")
+    _vectors = ("baseline_hazard",)
 
     def fit(
         self, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None = None
@@ -128,7 +131,9 @@ class BoostedCox(BoostedModel):
         margin, self.booster_ = self._cross_fit(train, features, event)
         loss = CoxLoss(duration, event, weight)
         self.calibration_slope_ = loss.slope(margin)
-        self.event_times_, self.baseline_hazard_ = loss.baseline(self.calibration_slope_ * margin)
+        times, jumps = loss.baseline(self.calibration_slope_ * margin)
+        baseline = BaselineHazard.from_jumps(times, jumps, jumps).coarse()
+        self.baseline_step_, self.baseline_hazard_ = baseline.step, baseline.cumulative
         self.margin_center_ = float(booster_margin(self.booster_, features).mean())
         self.n_features_in_ = features.shape[1]
         return self
@@ -157,10 +162,21 @@ class BoostedCox(BoostedModel):
             Probability of no event up to each time, in [0, 1]; never rises with time.
         """
         margin, horizons = self._raw_margin(X), check_times(times)
-        reached = np.searchsorted(self.event_times_, horizons, side="right")
-        hazard = np.concatenate([[0.0], self.baseline_hazard_])[reached]
+        hazard = BaselineHazard.from_grid(self.baseline_step_, self.baseline_hazard_).at(horizons)
         relative = np.exp(self.calibration_slope_ * (margin - self.margin_center_))
-        return np.exp(-relative[:, None] * hazard)
+        survival: FloatArray = np.exp(-relative[:, None] * hazard)
+        return survival
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> BoostedCox:
+        """As for every model; the baseline hazard must also start at 0 and never fall."""
+        model: BoostedCox = super().from_state(state, blobs)
+        hazard = model.baseline_hazard_
+        if not (model.baseline_step_ > 0 and len(hazard) > 1 and hazard[0] >= 0):
+            raise BundleError("baseline_hazard must be a grid from 0 on. The bundle is damaged.")
+        if (np.diff(hazard) < 0).any():
+            raise BundleError("baseline_hazard must never fall. The bundle is damaged.")
+        return model
 
 
 class BoostedAFT(BoostedModel):

@@ -97,6 +97,22 @@ class BoostedModel(BaseEstimator):
         self.random_state = random_state
         self.n_threads = n_threads
 
+    def _check_parameters(self) -> None:
+        """Refuse parameters outside their range by name, before any tree is grown."""
+        integers = {"n_estimators": 1, "max_depth": 1, "random_state": 0, "n_threads": 1}
+        for name, low in integers.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+                raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}.")
+        for name in ("learning_rate", "subsample"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be above 0 and at most 1; got {getattr(self, name)}."
+                )
+        for name in ("min_child_weight", "reg_lambda"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be at least 0; got {getattr(self, name)}.")
+
     def _train(
         self,
         X: FloatArray,
@@ -143,6 +159,7 @@ class BoostedModel(BaseEstimator):
         A margin is centred by the mean margin of the rows its booster was trained on, because a
         partial likelihood leaves each booster's level free.
         """
+        self._check_parameters()
         sequence = np.random.SeedSequence(self.random_state)
         fold_seed, *seeds = sequence.spawn(N_FOLDS + 2)
         fold = assign_folds(stratum, N_FOLDS, np.random.default_rng(fold_seed))
@@ -320,7 +337,7 @@ class CoxLoss:
         second = first / denominator
 
         def by_time(values: FloatArray) -> FloatArray:
-            summed: FloatArray = np.bincount(self.death_group, values, minlength=n_groups)
+            summed: FloatArray = np.bincount(self.death_group, values, n_groups).astype(np.float64)
             return summed
 
         keep = 1.0 - self.fraction
@@ -335,13 +352,13 @@ class CoxLoss:
         return gradient, curvature
 
     def baseline(self, margin: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Event times, ascending, and the cumulative hazard at margin 0 just after each."""
+        """Event times, ascending, and the jump of the cumulative hazard at margin 0 at each."""
         _, denominator, shift = self._risk_sums(margin)
         jump = np.bincount(
             self.death_group, self.mean_weight / denominator, minlength=len(self.times)
         )
         died = self.n_deaths > 0
-        return self.times[died], np.cumsum(jump[died]) * np.exp(-shift)
+        return self.times[died], jump[died] * np.exp(-shift)
 
     def slope(self, margin: FloatArray) -> float:
         """Multiplier of the margin that fits best, in [0, 5], drawn towards 1 as by one patient.
