@@ -11,7 +11,7 @@ import numpy.typing as npt
 from biomarker.errors import BundleError, NotEstimableError
 from biomarker.models.boosting import (
     AFT_DISTRIBUTIONS,
-    N_FOLDS,
+    FEWEST_FOLDS,
     BoostedModel,
     CoxLoss,
     Distribution,
@@ -79,7 +79,8 @@ class BoostedCox(BoostedModel):
     -----
     Ties by Efron's approximation in loss and baseline: XGBoost's own Cox objective depends on the
     order of tied rows. Hazards are assumed proportional and censoring independent given
-    the features. Beyond the last event the curve stays level. A fit trains four boosters.
+    the features. Beyond the last event the curve stays level. A fit trains up to six
+    boosters: one on all patients and one for each fold of the calibration.
 
     Examples
     --------
@@ -128,7 +129,7 @@ class BoostedCox(BoostedModel):
             loss = CoxLoss(duration[rows], event[rows], weight[rows])
             return self._train(features[rows], seed, base_score=0.0, gradients=loss.gradients)
 
-        margin, self.booster_ = self._cross_fit(train, features, event)
+        margin, self.booster_ = self._cross_fit(train, features, event, int(event.sum()))
         loss = CoxLoss(duration, event, weight)
         self.calibration_slope_ = loss.slope(margin)
         times, jumps = loss.baseline(self.calibration_slope_ * margin)
@@ -215,7 +216,8 @@ class BoostedAFT(BoostedModel):
     -----
     Risk is the log time margin with its sign reversed: higher = worse, one unit = survival times
     e-fold shorter before calibration. Errors are assumed to have one shape for all patients, and
-    censoring to be independent given the features. A fit trains four boosters.
+    censoring to be independent given the features. A fit trains up to six
+    boosters.
 
     Examples
     --------
@@ -306,7 +308,7 @@ class BoostedAFT(BoostedModel):
                 weight=weight[rows],
             )
 
-        margin, self.booster_ = self._cross_fit(train, features, event)
+        margin, self.booster_ = self._cross_fit(train, features, event, int(event.sum()))
         fits = {
             name: calibrate_log_time(margin, log_time - null[0], event, weight, name)
             for name in AFT_DISTRIBUTIONS
@@ -352,9 +354,9 @@ def _survival_rows(
     check_rows(len(features), len(outcome))
     weight = check_weights(sample_weight, len(features))
     n_events = int(np.count_nonzero(outcome["event"] & (weight > 0)))
-    if n_events < 2 * N_FOLDS:
+    if n_events < 2 * FEWEST_FOLDS:
         raise NotEstimableError(
-            f"y must hold at least {2 * N_FOLDS} events; got {n_events} among {len(outcome)} "
+            f"y must hold at least {2 * FEWEST_FOLDS} events; got {n_events} among {len(outcome)} "
             "patients. Use the Cox or Weibull model with a penalty."
         )
     order = canonical_order(features, outcome["duration"], outcome["event"], weight)

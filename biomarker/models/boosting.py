@@ -30,7 +30,7 @@ from biomarker.models.protocol import (
 
 __all__ = [
     "AFT_DISTRIBUTIONS",
-    "N_FOLDS",
+    "FEWEST_FOLDS",
     "BoostedModel",
     "CoxLoss",
     "Distribution",
@@ -42,7 +42,9 @@ __all__ = [
 
 Distribution = Literal["normal", "logistic", "extreme"]
 AFT_DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "logistic", "extreme")
-N_FOLDS = 3
+# Fewest and most folds of the cross-fitting behind a calibration: five, unless a fold would then
+# hold fewer than two events.
+FEWEST_FOLDS, MOST_FOLDS = 3, 5
 _MAX_SLOPE = 5.0
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -153,6 +155,7 @@ class BoostedModel(BaseEstimator):
         train: Callable[[npt.NDArray[np.intp], int], Any],
         X: FloatArray,
         stratum: npt.NDArray[np.bool_],
+        n_rare: int,
     ) -> tuple[FloatArray, Any]:
         """Margins of every row from boosters that never saw it, and the booster of all rows.
 
@@ -161,11 +164,12 @@ class BoostedModel(BaseEstimator):
         """
         self._check_parameters()
         sequence = np.random.SeedSequence(self.random_state)
-        fold_seed, *seeds = sequence.spawn(N_FOLDS + 2)
-        fold = assign_folds(stratum, N_FOLDS, np.random.default_rng(fold_seed))
+        n_folds = min(MOST_FOLDS, max(FEWEST_FOLDS, n_rare // 2))
+        fold_seed, *seeds = sequence.spawn(n_folds + 2)
+        fold = assign_folds(stratum, n_folds, np.random.default_rng(fold_seed))
         numbers = [int(seed.generate_state(1)[0] >> 1) for seed in seeds]
         margin = np.empty(len(X))
-        for k in range(N_FOLDS):
+        for k in range(n_folds):
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             booster = train(kept, numbers[k])
             margin[held] = self._level(booster, X[held], X[kept])

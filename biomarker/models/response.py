@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from biomarker.errors import NotEstimableError
 from biomarker.models.boosting import (
-    N_FOLDS,
+    FEWEST_FOLDS,
     BoostedModel,
     calibrate_log_odds,
     canonical_order,
@@ -234,8 +234,8 @@ class BoostedResponse(BoostedModel):
 
     Notes
     -----
-    Classes are never re-weighted: that would make the probabilities wrong. A fit trains four
-    boosters.
+    Classes are never re-weighted: that would make the probabilities wrong. A fit trains up to
+    six boosters.
 
     Examples
     --------
@@ -281,9 +281,9 @@ class BoostedResponse(BoostedModel):
         kept = weight > 0
         features, weight, response = features[kept], weight[kept], check_response(answer[kept])
         n_rare = int(min(response.sum(), (~response).sum()))
-        if n_rare < 2 * N_FOLDS:
+        if n_rare < 2 * FEWEST_FOLDS:
             raise NotEstimableError(
-                f"y must hold at least {2 * N_FOLDS} responders and as many non-responders; got "
+                f"y must hold at least {2 * FEWEST_FOLDS} responders and as many non-responders; got "
                 f"{n_rare} of one among {len(response)} patients. Use the logistic model."
             )
         order = canonical_order(features, response, weight)
@@ -300,7 +300,7 @@ class BoostedResponse(BoostedModel):
                 weight=weight[rows],
             )
 
-        margin, self.booster_ = self._cross_fit(train, features, response)
+        margin, self.booster_ = self._cross_fit(train, features, response, n_rare)
         self.calibration_intercept_, self.calibration_slope_ = calibrate_log_odds(
             margin, response, weight
         )
