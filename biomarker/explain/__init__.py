@@ -1,1 +1,1 @@
-"""What a model's prediction is made of. The only room that imports shap."""
+"""What moved a model's predictions, on a named scale; the only room that may load shap."""

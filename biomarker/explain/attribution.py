@@ -1,0 +1,507 @@
+"""Which column moved which patient's prediction, by how much, on a named scale.
+
+Shapley values of the margin a model speaks on: exact closed form for linear models, exact tree
+paths through the booster for boosted ones. Encoded features are summed back to the column they
+came from, and the sum is checked against the prediction before anything is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biomarker.errors import BiomarkerError
+
+__all__ = [
+    "ADDITIVITY_TOLERANCE",
+    "CORRELATED",
+    "AdditivityError",
+    "Attribution",
+    "Contributions",
+    "Illustration",
+    "SourceImportance",
+    "attribute",
+    "contributions",
+    "driver_words",
+    "drivers",
+    "to_shap",
+]
+
+Floats = npt.NDArray[np.float64]
+
+ADDITIVITY_TOLERANCE = 1e-4
+CORRELATED = 0.8
+_BOOTSTRAP_BLOCK = 2**22
+_DIRECTION = {
+    "log hazard": "higher = worse",
+    "log time, sign reversed": "higher = worse",
+    "log odds": "higher = more likely to respond",
+}
+
+
+class AdditivityError(BiomarkerError, ArithmeticError):
+    """Attributions do not add up to the prediction they claim to explain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """Every patient's margin split over source columns.
+
+    Attributes
+    ----------
+    sources : tuple of str, length n_sources
+        Columns that gave the model a feature, in the encoder's order.
+    values : ndarray, shape (n_patients, n_sources)
+        Shapley values on ``scale``; a row and ``base_value`` sum to ``margin``.
+    base_value : float
+        Margin of the average training patient (linear) or of the booster's expectation (tree).
+    margin : ndarray, shape (n_patients,)
+        What is explained, on ``scale``.
+    scale : str
+        ``log hazard``, ``log time, sign reversed`` or ``log odds``.
+    direction : str
+        What a higher margin means.
+    method : str
+        How the values were computed, in words for a methods section.
+    """
+
+    sources: tuple[str, ...]
+    values: Floats
+    base_value: float
+    margin: Floats
+    scale: str
+    direction: str
+    method: str
+
+
+@dataclass(frozen=True)
+class SourceImportance:
+    """Mean absolute attribution of one source column, with its interval, on the margin scale."""
+
+    source: str
+    value: float
+    low: float
+    high: float
+    n_patients: int
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """One patient chosen to illustrate, known by pseudonym only.
+
+    Attributes
+    ----------
+    pseudonym : str
+        ``patient A``, ``patient B``, ``patient C``; says nothing about the id.
+    level : str
+        ``low``, ``middle`` or ``high`` among the margins of the patients explained.
+    row : int
+        Position in the attribution's rows; for drawing only, never for storing.
+    """
+
+    pseudonym: str
+    level: str
+    row: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What moved a model's predictions; rows live in memory, only aggregates may be stored.
+
+    Attributes
+    ----------
+    sources, values, base_value, margin, scale, direction, method
+        As in :class:`Contributions`.
+    columns : ndarray, shape (n_patients, n_sources)
+        Parsed value of each source column, NaN where missing; for colour and dependence plots.
+    kinds : tuple of str
+        Kind of each source: continuous, ordinal, categorical, genotype or arm.
+    levels : tuple of tuple of str
+        Levels a source's values count into; empty for continuous ones.
+    units : tuple of str or None
+    importance : tuple of SourceImportance
+        Largest first; ties in column order.
+    correlated : tuple of tuple of str
+        Groups of sources tied by a correlation above 0.8 in size: attribution is shared among
+        them in a way the data do not determine.
+    illustrations : tuple of Illustration
+        Low, middle and high; fewer where there are fewer than three patients.
+    n_patients, n_bootstrap : int
+    interval_covers : str
+        What the intervals of ``importance`` do and do not cover.
+    """
+
+    sources: tuple[str, ...]
+    values: Floats
+    base_value: float
+    margin: Floats
+    scale: str
+    direction: str
+    method: str
+    columns: Floats
+    kinds: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    units: tuple[str | None, ...]
+    importance: tuple[SourceImportance, ...]
+    correlated: tuple[tuple[str, ...], ...]
+    illustrations: tuple[Illustration, ...]
+    n_patients: int
+    n_bootstrap: int
+    interval_covers: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Aggregates as JSON-able data: importance, groups and method, never a patient's row."""
+        return {
+            "scale": self.scale,
+            "direction": self.direction,
+            "method": self.method,
+            "base_value": self.base_value,
+            "n_patients": self.n_patients,
+            "n_bootstrap": self.n_bootstrap,
+            "interval_covers": self.interval_covers,
+            "importance": [
+                {"source": i.source, "mean_absolute": i.value, "low": i.low, "high": i.high}
+                for i in self.importance
+            ],
+            "correlated": [list(group) for group in self.correlated],
+        }
+
+
+def contributions(fitted: Any, X: npt.ArrayLike) -> Contributions:
+    r"""Split each patient's margin over the columns of the file.
+
+    With features :math:`x`, training means :math:`\bar x` and coefficients :math:`\beta` a linear
+    model gives feature j the share :math:`\beta_j (x_j - \bar x_j)`; a boosted model gives the
+    exact path-dependent tree Shapley value of its margin. The shares of all features of one
+    column (levels, missing indicator) are summed.
+
+    Assumes, for linear models, that features may be varied one at a time: with correlated
+    columns the split among them is a convention, not a finding.
+
+    Parameters
+    ----------
+    fitted : EncodedModel
+        Fitted; its model names ``attribution`` and ``margin_scale``.
+    X : array-like of float, shape (n_patients, n_columns)
+        Parsed values in the order of the model's plans, NaN where missing.
+
+    Returns
+    -------
+    Contributions
+
+    Raises
+    ------
+    AdditivityError
+        If a row and the base value miss the prediction by more than 1e-4.
+    """
+    model, features = fitted.model, fitted.encode(np.asarray(X, dtype=np.float64))
+    scale = getattr(model, "margin_scale", "log hazard")
+    if getattr(model, "attribution", "linear") == "linear":
+        by_feature, base, margin = _linear_shares(model, features)
+        method = "closed form: coefficient times distance from the training mean"
+    else:
+        by_feature, base = _tree_shares(model, features)
+        margin = np.asarray(model.predict_margin(features), dtype=np.float64)
+        method = "exact path-dependent tree Shapley values from the booster"
+    gap = float(np.max(np.abs(by_feature.sum(axis=1) + base - margin), initial=0.0))
+    if not gap <= ADDITIVITY_TOLERANCE:
+        raise AdditivityError(
+            f"Attributions must sum to the prediction within {ADDITIVITY_TOLERANCE:g}; got a gap "
+            f"of {gap:.3g} on the {scale} scale. The model and its explanation "
+            "disagree: report this with the model's name and the installed versions."
+        )
+    sources, values = _by_source(fitted.encoder_, by_feature)
+    return Contributions(
+        sources,
+        values,
+        base,
+        margin,
+        scale,
+        _DIRECTION[scale],
+        method,
+    )
+
+
+def attribute(
+    fitted: Any,
+    X: npt.ArrayLike,
+    y: Any = None,
+    *,
+    n_bootstrap: int = 1000,
+    rng: np.random.Generator,
+    patient_numbers: npt.ArrayLike | None = None,
+) -> Attribution:
+    """Explain a fitted model on a set of patients, with importance and its intervals.
+
+    Importance of a column is the mean over patients of the absolute share it has in the margin.
+    Its interval is the 95% percentile bootstrap over patients for this one fitted model: it says
+    how much the mean would move with other patients, not how much refitting would move it.
+
+    Parameters
+    ----------
+    fitted : EncodedModel
+    X : array-like of float, shape (n_patients, n_columns)
+        Parsed values as the model was fitted on, NaN where missing.
+    y : ignored
+        Taken so that every explainer is called alike; no value here depends on outcomes.
+    n_bootstrap : int
+        Number of bootstrap samples of patients, at least 1.
+    rng : numpy.random.Generator
+        Draws the bootstrap samples and the three illustrative patients.
+    patient_numbers : array-like of int, shape (n_rows,), optional
+        Equal where rows belong to one patient; the bootstrap then draws patients, not rows.
+
+    Returns
+    -------
+    Attribution
+
+    Raises
+    ------
+    AdditivityError
+        As in :func:`contributions`.
+    ValueError
+        If there is no patient or no bootstrap sample.
+
+    Notes
+    -----
+    Columns are called correlated when any pair of their features, missing indicators aside, has
+    |Pearson r| above 0.8 over the patients explained. Cost: one prediction with contributions,
+    plus n_bootstrap x n_patients x n_sources multiplications in blocks of bounded memory.
+
+    References
+    ----------
+    Lundberg and Lee (2017), Advances in Neural Information Processing Systems 30. Lundberg et
+    al. (2020), Nature Machine Intelligence 2, for trees.
+
+    Examples
+    --------
+    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.models import LogisticResponse
+    >>> from biomarker.models.pipeline import EncodedModel
+    >>> from biomarker.parsing import ParseRule
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(80, 1))
+    >>> plans = (ColumnPlan(ParseRule("vegf", "continuous")),)
+    >>> model = EncodedModel(plans, LogisticResponse()).fit(X, X[:, 0] + rng.normal(size=80) > 0)
+    >>> found = attribute(model, X, n_bootstrap=50, rng=rng)
+    >>> found.scale, found.sources, found.importance[0].value > 0
+    ('log odds', ('vegf',), True)
+    """
+    raw = np.asarray(X, dtype=np.float64)
+    if raw.ndim != 2 or len(raw) == 0 or n_bootstrap < 1:
+        raise ValueError(
+            "X must be a matrix with at least one patient, and n_bootstrap at least 1; got shape "
+            f"{raw.shape} and {n_bootstrap}."
+        )
+    parts = contributions(fitted, raw)
+    importance, n_units = _importance(parts, n_bootstrap, rng, patient_numbers)
+    columns = {column.name: column for column in fitted.encoder_.columns}
+    position = dict(zip(columns, fitted.columns_, strict=True))
+    rules = [columns[name].plan.rule for name in parts.sources]
+    return Attribution(
+        **{name: getattr(parts, name) for name in Contributions.__dataclass_fields__},
+        columns=raw[:, [position[name] for name in parts.sources]],
+        kinds=tuple(rule.kind for rule in rules),
+        levels=tuple(_level_names(rule) for rule in rules),
+        units=tuple(rule.unit for rule in rules),
+        importance=importance,
+        correlated=_correlated(fitted.encoder_, fitted.encode(raw), parts.sources),
+        illustrations=_illustrations(parts.margin, rng),
+        n_patients=n_units,
+        n_bootstrap=n_bootstrap,
+        interval_covers=(
+            f"95% percentile bootstrap over {n_units} patients ({n_bootstrap} samples) for this "
+            "one fitted model: sampling of patients only, not refitting, tuning or model choice"
+        ),
+    )
+
+
+def drivers(values: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The k columns that moved each patient's margin most.
+
+    Parameters
+    ----------
+    values : array-like of float, shape (n_patients, n_sources)
+        From :func:`contributions`.
+    k : int
+        At least 1; capped at n_sources.
+
+    Returns
+    -------
+    order : ndarray of int, shape (n_patients, k)
+        Positions of the sources, largest absolute share first; ties in column order.
+    share : ndarray of float, shape (n_patients, k)
+        Their signed shares; positive raises the margin.
+
+    Examples
+    --------
+    >>> order, share = drivers([[0.1, -0.5, 0.2]], k=2)
+    >>> order.tolist(), share.tolist()
+    ([[1, 2]], [[-0.5, 0.2]])
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if k < 1:
+        raise ValueError(f"k must be at least 1; got {k}.")
+    order = np.argsort(-np.abs(array), axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(array, order, axis=1)
+
+
+def driver_words(values: npt.ArrayLike, sources: Sequence[str], k: int) -> list[str]:
+    """The same in words for a score file, such as ``vegf +0.41; age -0.12``; zeros are left out.
+
+    Examples
+    --------
+    >>> driver_words([[0.1, -0.5, 0.0]], ("vegf", "age", "arm"), k=3)
+    ['age -0.50; vegf +0.10']
+    """
+    order, share = drivers(values, k)
+    return [
+        "; ".join(
+            f"{sources[i]} {s:+.2f}" for i, s in zip(row, signs, strict=True) if abs(s) >= 0.005
+        )
+        for row, signs in zip(order, share, strict=True)
+    ]
+
+
+def to_shap(attribution: Attribution) -> Any:
+    """The same values as a ``shap.Explanation``, for shap's own plots.
+
+    Parameters
+    ----------
+    attribution : Attribution
+
+    Returns
+    -------
+    shap.Explanation
+        One column per source, on the attribution's margin scale.
+    """
+    import shap
+
+    return shap.Explanation(
+        values=attribution.values.copy(),
+        base_values=np.full(len(attribution.values), attribution.base_value),
+        data=attribution.columns.copy(),
+        feature_names=list(attribution.sources),
+    )
+
+
+# --- the parts ----------------------------------------------------------------------------------
+
+
+def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float, Floats]:
+    """Coefficient times distance from the training mean, the mean's margin, and the margins."""
+    coef = np.asarray(model.coef_, dtype=np.float64)
+    # A Cox model has no intercept: its margin is the log hazard against all features at zero.
+    center = np.asarray(getattr(model, "center_", getattr(model, "_centre", None)))
+    intercept = float(getattr(model, "intercept_", 0.0))
+    margin = getattr(model, "predict_margin", None) or model.predict_risk
+    base = intercept + float(np.dot(center, coef))
+    return coef * (features - center), base, np.asarray(margin(features), dtype=np.float64)
+
+
+def _tree_shares(model: Any, features: Floats) -> tuple[Floats, float]:
+    """The booster's own contributions on the model's margin scale, and their bias."""
+    import xgboost
+
+    booster = model.booster_
+    # A fresh DMatrix: a booster answers a repeated one from its prediction cache.
+    matrix = xgboost.DMatrix(features, feature_names=booster.feature_names)
+    shares = np.asarray(booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+    shares = shares * float(model.contribution_sign)
+    return shares[:, :-1], float(shares[0, -1])
+
+
+def _by_source(encoder: Any, by_feature: Floats) -> tuple[tuple[str, ...], Floats]:
+    """Sum features to the columns they came from."""
+    sources = tuple(dict.fromkeys(encoder.sources))
+    membership = np.array([[s == source for source in sources] for s in encoder.sources])
+    return sources, by_feature @ membership.astype(np.float64)
+
+
+def _importance(
+    parts: Contributions,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    patient_numbers: npt.ArrayLike | None,
+) -> tuple[tuple[SourceImportance, ...], int]:
+    """Mean absolute share per source with its percentile interval over patients."""
+    size = np.abs(parts.values)
+    weight = np.ones(len(size))
+    if patient_numbers is not None:
+        code = np.unique(np.asarray(patient_numbers), return_inverse=True)[1]
+        weight = np.bincount(code).astype(np.float64)
+        total = np.zeros((len(weight), size.shape[1]))
+        np.add.at(total, code, size)
+        size = total
+    n_units = len(size)
+    means = np.empty((n_bootstrap, size.shape[1]))
+    step = max(1, _BOOTSTRAP_BLOCK // n_units)
+    for start in range(0, n_bootstrap, step):
+        block = min(step, n_bootstrap - start)
+        drawn = rng.integers(n_units, size=(block, n_units))
+        offset = np.arange(block)[:, None] * n_units
+        counts = np.bincount((drawn + offset).ravel(), minlength=block * n_units)
+        counts = counts.reshape(block, n_units).astype(np.float64)
+        means[start : start + block] = (counts @ size) / (counts @ weight)[:, None]
+    low, high = np.quantile(means, (0.025, 0.975), axis=0)
+    value = size.sum(axis=0) / weight.sum()
+    found = [
+        SourceImportance(name, float(value[i]), float(low[i]), float(high[i]), n_units)
+        for i, name in enumerate(parts.sources)
+    ]
+    return tuple(sorted(found, key=lambda item: -item.value)), n_units
+
+
+def _correlated(
+    encoder: Any, features: Floats, sources: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    """Connected groups of sources whose features correlate above the limit."""
+    indicator = {f"{column.name} missing" for column in encoder.columns if column.indicator}
+    kept = [
+        i
+        for i, name in enumerate(encoder.feature_names)
+        if name not in indicator and np.ptp(features[:, i]) > 0
+    ]
+    if len(kept) < 2:
+        return ()
+    close = np.abs(np.corrcoef(features[:, kept], rowvar=False)) > CORRELATED
+    group = {name: name for name in sources}
+    for i, j in zip(*np.nonzero(np.triu(close, 1)), strict=True):
+        first, second = group[encoder.sources[kept[i]]], group[encoder.sources[kept[j]]]
+        for name, leader in group.items():
+            if leader == second:
+                group[name] = first
+    members = [
+        tuple(name for name in sources if group[name] == leader)
+        for leader in dict.fromkeys(group.values())
+    ]
+    return tuple(names for names in members if len(names) > 1)
+
+
+def _illustrations(margin: Floats, rng: np.random.Generator) -> tuple[Illustration, ...]:
+    """One patient at random from the lowest, the middle and the highest tenth."""
+    n = len(margin)
+    if n < 3:
+        return ()
+    order, width = np.argsort(margin, kind="stable"), max(1, n // 10)
+    middle = (n - width) // 2
+    bands = {
+        "low": order[:width],
+        "middle": order[middle : middle + width],
+        "high": order[n - width :],
+    }
+    return tuple(
+        Illustration(f"patient {letter}", level, int(rng.choice(rows)))
+        for letter, (level, rows) in zip("ABC", bands.items(), strict=True)
+    )
+
+
+def _level_names(rule: Any) -> tuple[str, ...]:
+    """What a parsed number of this column counts into."""
+    if rule.kind == "continuous":
+        return ()
+    return ("control", "treated") if rule.kind == "arm" else tuple(rule.levels)
