@@ -10,16 +10,12 @@ import numpy.typing as npt
 
 from biomarker.errors import BundleError, NotEstimableError
 from biomarker.models.boosting import (
-    AFT_DISTRIBUTIONS,
     FEWEST_FOLDS,
     BoostedModel,
-    CoxLoss,
-    Distribution,
     booster_margin,
-    calibrate_log_time,
     canonical_order,
-    location_scale_survival,
 )
+from biomarker.models.cox_loss import CoxLoss
 from biomarker.models.protocol import (
     FloatArray,
     MarginScale,
@@ -27,6 +23,12 @@ from biomarker.models.protocol import (
     check_rows,
     check_times,
     check_weights,
+)
+from biomarker.models.recalibration import (
+    AFT_DISTRIBUTIONS,
+    Distribution,
+    calibrate_log_time,
+    location_scale_survival,
 )
 from biomarker.outcomes import SurvivalOutcome, check_survival_outcome
 from biomarker.survival.baseline_hazard import BaselineHazard

@@ -1,4 +1,4 @@
-"""How a booster is trained, cross-fitted, calibrated and stored: shared by the boosted models.
+"""How a booster is trained, cross-fitted and stored: shared by the boosted models.
 
 Rows are first put in one canonical order, so that folds, subsamples and rounding depend on the
 patients and the seed, never on the order of the file.
@@ -7,13 +7,13 @@ patients and the seed, never on the order of the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from biomarker.errors import BundleError, NotEstimableError
+from biomarker.errors import BundleError
 from biomarker.models.protocol import (
     STATE_FORMAT,
     Attribution,
@@ -28,24 +28,11 @@ from biomarker.models.protocol import (
     state_vector,
 )
 
-__all__ = [
-    "AFT_DISTRIBUTIONS",
-    "FEWEST_FOLDS",
-    "BoostedModel",
-    "CoxLoss",
-    "Distribution",
-    "calibrate_log_odds",
-    "calibrate_log_time",
-    "canonical_order",
-    "location_scale_survival",
-]
+__all__ = ["FEWEST_FOLDS", "BoostedModel", "booster_margin", "canonical_order"]
 
-Distribution = Literal["normal", "logistic", "extreme"]
-AFT_DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "logistic", "extreme")
 # Fewest and most folds of the cross-fitting behind a calibration: five, unless a fold would then
 # hold fewer than two events.
 FEWEST_FOLDS, MOST_FOLDS = 3, 5
-_MAX_SLOPE = 5.0
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 Gradients = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -267,225 +254,3 @@ def _load_booster(raw: bytes, n_features: int) -> Any:
             f"booster.ubj must have {n_features} feature(s); got {found}. The bundle is damaged."
         )
     return booster
-
-
-class CoxLoss:
-    r"""Negative Cox partial log-likelihood, its gradient, Hessian diagonal and baseline hazard.
-
-    Tied deaths by Efron's approximation: of d deaths at one time, the l-th (from 0) sees the risk
-    set's sum less the fraction l/d of the dying patients' own, each weighing the mean weight of
-    the d. With ``ties="breslow"`` the fraction is 0.
-
-    Parameters
-    ----------
-    duration : ndarray of float, shape (n_patients,)
-        Times in any order and unit.
-    event : ndarray of bool, shape (n_patients,)
-        True where the event was observed.
-    weight : ndarray of float, shape (n_patients,)
-        Case weights, above 0.
-    ties : {"efron", "breslow"}, default "efron"
-        How tied deaths share a risk set.
-
-    Notes
-    -----
-    Sorted once; each call then costs a few passes over the patients. A row's own second derivative
-    is used, not a bound on it, as in XGBoost's own objectives.
-    """
-
-    def __init__(
-        self,
-        duration: FloatArray,
-        event: npt.NDArray[np.bool_],
-        weight: FloatArray,
-        ties: Literal["efron", "breslow"] = "efron",
-    ) -> None:
-        self.order = np.argsort(duration, kind="stable")
-        time = duration[self.order]
-        self.times, self.start, self.group = np.unique(time, return_index=True, return_inverse=True)
-        self.event, self.weight = event[self.order], weight[self.order]
-        self.deaths = np.flatnonzero(self.event)
-        self.death_group = self.group[self.deaths]
-        n_groups = len(self.times)
-        n_deaths = np.bincount(self.death_group, minlength=n_groups)
-        first = np.cumsum(n_deaths) - n_deaths
-        rank = np.arange(len(self.deaths)) - first[self.death_group]
-        self.fraction = rank / n_deaths[self.death_group]
-        if ties == "breslow":
-            self.fraction = np.zeros_like(self.fraction)
-        total = np.bincount(self.death_group, self.weight[self.deaths], minlength=n_groups)
-        self.mean_weight = (total / np.maximum(n_deaths, 1))[self.death_group]
-        self.n_deaths = n_deaths
-
-    def _risk_sums(self, margin: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        """Weighted relative risks in time order, each death's denominator, and the shift taken."""
-        eta = margin[self.order]
-        shift = float(eta.max())
-        risk = self.weight * np.exp(eta - shift)
-        at_risk = np.cumsum(risk[::-1])[::-1][self.start]
-        dying = np.bincount(self.death_group, risk[self.deaths], minlength=len(self.times))
-        denominator = at_risk[self.death_group] - self.fraction * dying[self.death_group]
-        return risk, denominator, shift
-
-    def value(self, margin: FloatArray) -> float:
-        """Negative log partial likelihood of the margins, shape (n_patients,)."""
-        _, denominator, shift = self._risk_sums(margin)
-        own = self.weight[self.deaths] @ margin[self.order][self.deaths]
-        return float(self.mean_weight @ (np.log(denominator) + shift) - own)
-
-    def gradients(self, margin: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """First and second derivative of the value in each patient's margin."""
-        risk, denominator, _ = self._risk_sums(margin)
-        n_groups = len(self.times)
-        first = self.mean_weight / denominator
-        second = first / denominator
-
-        def by_time(values: FloatArray) -> FloatArray:
-            summed: FloatArray = np.bincount(self.death_group, values, n_groups).astype(np.float64)
-            return summed
-
-        keep = 1.0 - self.fraction
-        hazard = np.cumsum(by_time(first))[self.group]
-        square = np.cumsum(by_time(second))[self.group]
-        # A dying patient counts only (1 - l/d) in its own tied deaths' denominators.
-        hazard[self.deaths] -= by_time(first * self.fraction)[self.death_group]
-        square[self.deaths] -= by_time(second * (1.0 - keep**2))[self.death_group]
-        gradient, curvature = np.empty(len(risk)), np.empty(len(risk))
-        gradient[self.order] = risk * hazard - self.weight * self.event
-        curvature[self.order] = np.maximum(risk * hazard - risk**2 * square, 1e-16)
-        return gradient, curvature
-
-    def baseline(self, margin: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Event times, ascending, and the jump of the cumulative hazard at margin 0 at each."""
-        _, denominator, shift = self._risk_sums(margin)
-        jump = np.bincount(
-            self.death_group, self.mean_weight / denominator, minlength=len(self.times)
-        )
-        died = self.n_deaths > 0
-        return self.times[died], jump[died] * np.exp(-shift)
-
-    def slope(self, margin: FloatArray) -> float:
-        """Multiplier of the margin that fits best, in [0, 5], drawn towards 1 as by one patient.
-
-        The prior is a normal one of mean 1 and deviation 1: it settles margins too flat to say,
-        and yields to a few events otherwise.
-        """
-        from scipy.optimize import minimize_scalar
-
-        def loss(b: float) -> float:
-            return self.value(b * margin) + 0.5 * (b - 1.0) ** 2
-
-        found = minimize_scalar(
-            loss, bounds=(0.0, _MAX_SLOPE), method="bounded", options={"xatol": 1e-7}
-        )
-        return float(found.x) if found.fun < loss(0.0) else 0.0
-
-
-def calibrate_log_odds(
-    margin: FloatArray, y: npt.NDArray[np.bool_], weight: FloatArray
-) -> tuple[float, float]:
-    """Intercept and slope of the log odds of response on a cross-fitted margin.
-
-    Maximum likelihood with the slope in [0, 5] and drawn towards 1 as by a normal prior of
-    deviation 1; the intercept is free, so mean prediction and prevalence agree.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
-    target = y.astype(np.float64)
-
-    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
-        eta = theta[0] + theta[1] * margin
-        residual = weight * (expit(eta) - target)
-        value = weight @ (np.logaddexp(0.0, eta) - target * eta) + 0.5 * (theta[1] - 1.0) ** 2
-        return float(value), np.array([residual.sum(), residual @ margin + theta[1] - 1.0])
-
-    theta = _minimise(minimize, loss, [0.0, 1.0], [(None, None), (0.0, _MAX_SLOPE)])
-    return float(theta[0]), float(theta[1])
-
-
-def calibrate_log_time(
-    margin: FloatArray,
-    log_time: FloatArray,
-    event: npt.NDArray[np.bool_],
-    weight: FloatArray,
-    distribution: Distribution,
-) -> tuple[float, float, float, float]:
-    """Location, slope, log scale and log-likelihood of log time on a cross-fitted margin.
-
-    Censored maximum likelihood of log T = location + slope * margin + scale * error, the slope as
-    in :func:`calibrate_log_odds`.
-    """
-    from scipy.optimize import minimize
-
-    def loss(theta: FloatArray) -> tuple[float, FloatArray]:
-        scale = np.exp(theta[2])
-        z = (log_time - theta[0] - theta[1] * margin) / scale
-        density, survival, d_density, d_survival = _standard(z, distribution)
-        value = weight @ np.where(event, density - theta[2], survival)
-        slope = weight * np.where(event, d_density, d_survival)
-        gradient = [
-            slope.sum() / scale,
-            (slope @ margin) / scale + theta[1] - 1.0,
-            slope @ z + weight @ event,
-        ]
-        return float(0.5 * (theta[1] - 1.0) ** 2 - value), np.array(gradient)
-
-    start = [float(np.average(log_time, weights=weight)), 1.0, 0.0]
-    bounds = [(None, None), (0.0, _MAX_SLOPE), (-7.0, 7.0)]
-    theta = _minimise(minimize, loss, start, bounds)
-    return float(theta[0]), float(theta[1]), float(theta[2]), -loss(theta)[0]
-
-
-def location_scale_survival(z: FloatArray, distribution: Distribution) -> FloatArray:
-    """Survival function of the standard error distribution, in [0, 1]."""
-    from scipy.special import expit, ndtr
-
-    if distribution == "normal":
-        return ndtr(-z)
-    if distribution == "logistic":
-        return expit(-z)
-    with np.errstate(over="ignore"):
-        return np.exp(-np.exp(z))
-
-
-def _standard(
-    z: FloatArray, distribution: Distribution
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Log density, log survival, and the derivatives of both, of the standard distribution."""
-    from scipy.special import expit, log_ndtr
-
-    if distribution == "normal":
-        density = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-        survival = log_ndtr(-z)
-        return density, survival, -z, -np.exp(density - survival)
-    if distribution == "logistic":
-        tail = np.logaddexp(0.0, z)
-        return z - 2 * tail, -tail, 1 - 2 * expit(z), -expit(z)
-    hazard = np.exp(np.minimum(z, 700.0))
-    return z - hazard, -hazard, 1 - hazard, -hazard
-
-
-def _minimise(
-    minimize: Any,
-    loss: Callable[[FloatArray], tuple[float, FloatArray]],
-    start: list[float],
-    bounds: list[tuple[float | None, float | None]],
-) -> FloatArray:
-    """Minimum of a smooth function of a few parameters, or NotEstimableError."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = minimize(
-            loss,
-            np.array(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
-        )
-    # An "abnormal" end only says that the line search met rounding; a non-finite one is real.
-    if not (np.isfinite(found.x).all() and np.isfinite(found.fun)):
-        raise NotEstimableError(
-            "the calibration of a boosted model must have a maximum; got a diverging one. "
-            "Use fewer features or more patients."
-        )
-    return np.asarray(found.x)

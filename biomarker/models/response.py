@@ -14,7 +14,6 @@ from biomarker.errors import NotEstimableError
 from biomarker.models.boosting import (
     FEWEST_FOLDS,
     BoostedModel,
-    calibrate_log_odds,
     canonical_order,
 )
 from biomarker.models.protocol import (
@@ -34,6 +33,7 @@ from biomarker.models.protocol import (
     state_params,
     state_vector,
 )
+from biomarker.models.recalibration import calibrate_log_odds
 
 __all__ = ["BoostedResponse", "LogisticResponse"]
 
@@ -283,8 +283,8 @@ class BoostedResponse(BoostedModel):
         n_rare = int(min(response.sum(), (~response).sum()))
         if n_rare < 2 * FEWEST_FOLDS:
             raise NotEstimableError(
-                f"y must hold at least {2 * FEWEST_FOLDS} responders and as many non-responders; got "
-                f"{n_rare} of one among {len(response)} patients. Use the logistic model."
+                f"y must hold at least {2 * FEWEST_FOLDS} responders and as many non-responders; "
+                f"got {n_rare} of one among {len(response)} patients. Use the logistic model."
             )
         order = canonical_order(features, response, weight)
         features, response, weight = features[order], response[order], weight[order]
