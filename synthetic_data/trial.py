@@ -1,0 +1,379 @@
+"""Open designs: patients drawn in fixed blocks, each with both potential outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from biomarker.errors import StudyError
+from synthetic_data.assay import measure
+from synthetic_data.covariates import copula_factor, draw_covariates
+from synthetic_data.effects import Effect, parse_effects
+from synthetic_data.facts import recipe
+from synthetic_data.missingness import hide
+from synthetic_data.outcomes import (
+    ArmTerms,
+    PotentialOutcome,
+    arm_terms,
+    draw_latent,
+    marker_scores,
+    potential_outcome,
+)
+from synthetic_data.table import Coded, Floats, Table, id_width, patient_ids, to_frame
+from synthetic_data.truth import Truth, patient_truth
+
+__all__ = ["BLOCK", "RESPONSES", "Block", "Plan", "draw_block", "plan_for", "simulate"]
+
+BLOCK = 65_536  # patients per block: fixed, so that bytes never depend on workers or chunks
+RESPONSES = ("CR", "PR", "SD", "PD", "NE")
+STANDARD_COLUMNS = (
+    "arm",
+    "caix",
+    "vegf",
+    "fibronectin",
+    "histology",
+    "upton_group",
+    "ccr5",
+    "age",
+    "sex",
+    "ecog",
+    "mskcc",
+    "imdc",
+    "grade",
+    "ldh",
+    "platelets",
+    "era",
+    "centre",
+    "plate",
+    "alveolar_percent",
+    "granular_percent",
+    "papillary_percent",
+    "response",
+    "os_months",
+    "os_event",
+    "pfs_months",
+    "pfs_event",
+)
+_ROUND = {"vegf": 1, "fibronectin": 0, "age": 0, "ldh": 0, "platelets": 0}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that fixes a cohort before a number is drawn; small, and safe to send to a worker.
+
+    Parameters
+    ----------
+    name : str
+        Open design.
+    n_patients : int
+        Size of the cohort.
+    seed : int
+        Root of every random stream.
+    effects : tuple of Effect
+        Declared truth.
+    confounding : float
+        Correlation of VEGF with ECOG and platelets-independent risk, 0 by default.
+    complete : bool
+        True to draw without missing values.
+    """
+
+    name: str
+    n_patients: int
+    seed: int
+    effects: tuple[Effect, ...] = ()
+    confounding: float = 0.0
+    complete: bool = False
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """Parameters of the design."""
+        return recipe(self.name).design
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks the cohort is drawn in."""
+        return -(-self.n_patients // BLOCK)
+
+    def block_size(self, index: int) -> int:
+        """Patients in block ``index``."""
+        return min(BLOCK, self.n_patients - index * BLOCK)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of patients: what the file shows, and what only the truth knows.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first patient, from 1.
+    width : int
+        Digits of an identifier.
+    observed : dict of columns
+        The cohort file's columns.
+    true : dict of columns
+        Biological values before laboratory and missingness, with every risk factor.
+    measured : dict of columns
+        Laboratory values before missingness.
+    arms : tuple of str
+        Names of control and treated arm.
+    treated : ndarray of bool
+        Arm of each patient.
+    terms, outcomes : tuple
+        Hazard multipliers and potential outcomes under control, then treatment.
+    censoring : ndarray
+        Latent censoring time in months.
+    """
+
+    first: int
+    width: int
+    observed: Table
+    true: Table
+    measured: Table
+    treated: np.ndarray
+    terms: tuple[ArmTerms, ArmTerms]
+    outcomes: tuple[PotentialOutcome, PotentialOutcome]
+    censoring: Floats
+
+
+def plan_for(
+    name: str,
+    n_patients: int,
+    seed: int,
+    effects: Mapping[str, object] | Iterable[str] | None = None,
+    confounding: float = 0.0,
+    complete: bool = False,
+) -> Plan:
+    """Check the request and freeze it.
+
+    Parameters
+    ----------
+    name : str
+        An open design.
+    n_patients : int
+        At least 1.
+    seed : int
+        Not negative.
+    effects : mapping, iterable of str or None
+        As :func:`synthetic_data.effects.parse_effects` reads them.
+    confounding : float
+        Correlation, -0.6 to 0.6, between VEGF and the risk factors.
+    complete : bool
+        True to hide nothing.
+
+    Raises
+    ------
+    StudyError
+        If the name, the size, the seed, an effect or the confounding cannot be used.
+    """
+    known = recipe(name)
+    if known.kind != "open":
+        raise StudyError(f"name must be an open design to carry effects; {name!r} is not.")
+    if not isinstance(n_patients, (int, np.integer)) or n_patients < 1:
+        raise StudyError(f"n_patients must be a whole number of at least 1; got {n_patients!r}.")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise StudyError(f"seed must be a whole number of at least 0; got {seed!r}.")
+    if not abs(confounding) <= 0.6:
+        raise StudyError(f"confounding must be from -0.6 to 0.6; got {confounding!r}.")
+    parsed = parse_effects(effects, known.design["markers"])
+    return Plan(name, int(n_patients), int(seed), parsed, float(confounding), bool(complete))
+
+
+def _streams(seed: int, index: int) -> list[np.random.Generator]:
+    """Independent generators of one block, one per part, keyed to seed and block."""
+    root = np.random.SeedSequence(entropy=seed, spawn_key=(index,))
+    return [np.random.Generator(np.random.SFC64(child)) for child in root.spawn(6)]
+
+
+def _assign(rng: np.random.Generator, n: int, randomised: bool) -> np.ndarray:
+    """Arm by permuted blocks of four, or everyone treated in a single-arm design."""
+    if not randomised:
+        return np.ones(n, dtype=np.bool_)
+    order = rng.random((-(-n // 4), 4)).argsort(axis=1)
+    return np.asarray((order < 2).ravel()[:n])
+
+
+def _censor(rng: np.random.Generator, n: int, rule: Mapping[str, Any], risk: Floats) -> Floats:
+    """Latent censoring time: administrative end or drop-out, whichever is first."""
+    end = rng.uniform(rule["follow_up_low"], rule["follow_up_high"], n)
+    rate = rule["dropout_per_month"]
+    if rule["kind"] == "informative":
+        rate = rate * np.exp(rule["log_rate_per_log_hazard"] * risk)
+    return np.minimum(end, rng.standard_exponential(n) / np.maximum(rate, 1e-12))
+
+
+def _round_time(months: Floats) -> Floats:
+    """Months to four decimals, never zero: fine enough that ties stay rare."""
+    return np.maximum(np.round(months, 4), 1e-4)
+
+
+def _observe(
+    treated: np.ndarray, outcomes: tuple[PotentialOutcome, PotentialOutcome], censoring: Floats
+) -> Table:
+    """Outcome columns of the file: the outcome under the arm received, up to censoring."""
+    control, active = outcomes
+    response = np.where(treated, active.response, control.response)
+    os_months = np.where(treated, active.os_months, control.os_months)
+    pfs_months = np.where(treated, active.pfs_months, control.pfs_months)
+    dead, failed = os_months <= censoring, pfs_months <= censoring
+    return {
+        "response": Coded(response.astype(np.int8), RESPONSES),
+        "os_months": _round_time(np.minimum(os_months, censoring)),
+        "os_event": dead.astype(np.int64),
+        "pfs_months": _round_time(np.minimum(pfs_months, censoring)),
+        "pfs_event": failed.astype(np.int64),
+    }
+
+
+def draw_block(plan: Plan, index: int) -> Block:
+    """Draw one block; the same bytes whoever asks, in whatever order.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`plan_for`.
+    index : int
+        From 0 to ``plan.n_blocks - 1``.
+
+    Notes
+    -----
+    Covariates, arm, outcomes, censoring, laboratory and missingness each have a generator spawned
+    from (seed, block): no stream is shared, so latent censoring is independent of every covariate
+    unless the design declares it informative.
+    """
+    design, n = plan.design, plan.block_size(index)
+    covariate_rng, arm_rng, outcome_rng, censor_rng, lab_rng, missing_rng = _streams(
+        plan.seed, index
+    )
+    pairs = dict(design["correlations"])
+    if plan.confounding:
+        pairs |= {f"vegf:{name}": plan.confounding for name in ("ecog", "ldh")}
+    factor = copula_factor(tuple(design["margins"]), pairs)
+    true = draw_covariates(covariate_rng, n, design, factor)
+    treated = _assign(arm_rng, n, design["randomised"])
+    scores = marker_scores(true, design["markers"])
+    terms = (
+        arm_terms(true, scores, False, design, plan.effects),
+        arm_terms(true, scores, True, design, plan.effects),
+    )
+    latent = draw_latent(outcome_rng, n, design["survival"]["link"])
+    outcomes = (
+        potential_outcome(latent, terms[0], design),
+        potential_outcome(latent, terms[1], design),
+    )
+    risk = np.where(treated, terms[1].log_hazard, terms[0].log_hazard)
+    censoring = _censor(censor_rng, n, design["censoring"], risk)
+    measured, observed = _report(plan, index, true, treated, (lab_rng, missing_rng))
+    observed.update(_observe(treated, outcomes, censoring))
+    return Block(
+        index * BLOCK + 1,
+        id_width(plan.n_patients),
+        {name: observed[name] for name in STANDARD_COLUMNS if name in observed},
+        true,
+        measured,
+        treated,
+        terms,
+        outcomes,
+        censoring,
+    )
+
+
+def _report(
+    plan: Plan,
+    index: int,
+    true: Table,
+    treated: np.ndarray,
+    streams: tuple[np.random.Generator, np.random.Generator],
+) -> tuple[Table, Table]:
+    """Laboratory values, and the same as a file shows them: rounded, limited, partly missing."""
+    design, (lab_rng, missing_rng) = plan.design, streams
+    n = len(treated)
+    centre = lab_rng.integers(0, design["centres"], n)
+    plate = (index * BLOCK + np.arange(n)) // design["plate_size"]
+    measured = measure(lab_rng, true, design, centre, plate)
+    measured = dict(measured)
+    for name, assay in design["assay"].items():
+        if "lower_limit" in assay:
+            limit, value = assay["lower_limit"], np.asarray(measured[name])
+            measured[name] = np.where(value < limit, limit / np.sqrt(2.0), value)
+    for name, digits in _ROUND.items():
+        if name in measured:
+            value = np.asarray(measured[name])
+            below = design["assay"].get(name, {}).get("lower_limit", -np.inf)
+            measured[name] = np.where(value < below, value, np.round(value, digits))
+    width = max(2, len(str(design["centres"])))
+    centres = tuple(f"C{c + 1:0{width}d}" for c in range(design["centres"]))
+    first = int(plate[0])
+    plates = tuple(f"PL{p + 1:03d}" for p in range(first, int(plate[-1]) + 1))
+    observed: Table = {"arm": Coded(treated.astype(np.int8), tuple(design["arms"]))}
+    observed.update(measured)
+    observed["centre"] = Coded(centre.astype(np.int16), centres)
+    observed["plate"] = Coded((plate - first).astype(np.int16), plates)
+    if not plan.complete:
+        observed = hide(missing_rng, observed, design["missing"], n)
+    return measured, observed
+
+
+def simulate(
+    name: str,
+    n_patients: int,
+    seed: int,
+    effects: Mapping[str, object] | Iterable[str] | None = None,
+    *,
+    confounding: float = 0.0,
+    complete: bool = False,
+) -> tuple[pd.DataFrame, Truth]:
+    """Draw a cohort and the truth it was drawn from.
+
+    Parameters
+    ----------
+    name : str
+        Design, as ``catalogue()`` lists them ("il2-rcc").
+    n_patients : int
+        Size of the cohort.
+    seed : int
+        The same seed gives the same cohort on any machine with the same NumPy.
+    effects : mapping of str to str, iterable of "MARKER=EFFECT", or None
+        ``{"vegf": "predictive:0.5"}``: log ratio of hazard ratios, treated over control, per SD of
+        log VEGF; positive = less benefit at higher values. ``prognostic:0.7``: log hazard ratio per
+        SD in both arms. ``@cure`` and ``@response`` act on log odds, where positive = more cures or
+        responses. None: no marker affects anything.
+    confounding : float, default 0
+        Correlation of VEGF with ECOG and LDH. At 0 a marker without an effect is associated with
+        no outcome; above 0 VEGF is a proxy of risk, as published series found.
+    complete : bool, default False
+        True to hide no values.
+
+    Returns
+    -------
+    frame : DataFrame, shape (n_patients, n_columns)
+        The cohort file's columns; None or NaN where missing. A VEGF below its detection limit of
+        15 pg/mL is given as 15/sqrt(2).
+    truth : Truth
+        Potential outcomes per patient and the marker table. The frame does not refer to it.
+
+    Raises
+    ------
+    StudyError
+        If the name, size, seed or an effect cannot be used; the message says how to write it.
+
+    Examples
+    --------
+    >>> frame, truth = simulate("il2-rcc", 200, seed=1, effects={"vegf": "predictive:0.5"})
+    >>> len(frame), truth.mode
+    (200, 'predictive on the scale of: hazard')
+    """
+    plan = plan_for(name, n_patients, seed, effects, confounding, complete)
+    frames, patients = [], []
+    for index in range(plan.n_blocks):
+        block = draw_block(plan, index)
+        ids = patient_ids(block.first, len(block.treated), block.width)
+        frames.append(to_frame(block.observed, ids))
+        patients.append(to_frame(patient_truth(block, plan.design), ids))
+    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    people = pd.concat(patients, ignore_index=True) if len(patients) > 1 else patients[0]
+    return frame, Truth(plan, people)
