@@ -21,12 +21,12 @@ def lazy_names(
         Public name to the full module path that defines it.
     """
 
-    def __getattr__(name: str) -> object:
+    def load(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)
 
-    def __dir__() -> list[str]:
+    def names() -> list[str]:
         return sorted(homes)
 
-    return __getattr__, __dir__
+    return load, names

@@ -236,7 +236,7 @@ class _Reader:
             self._fault(
                 None, name, "undeclared column", "a column the study does not name",
                 "declared columns only",
-                "Declare it with a role (role = 'ignore' leaves it out), or allow undeclared columns.",
+                "Declare it with a role ('ignore' leaves it out), or allow undeclared columns.",
             )  # fmt: skip
 
     def _ids(self) -> npt.NDArray[np.object_]:

@@ -3,14 +3,14 @@
 ::
 
     BiomarkerError
-    ├── StudyError          (ValueError)    the study description contradicts itself or names nothing
-    ├── CohortError         (ValueError)    the patient table breaks the study's declarations
-    ├── OutcomeError        (ValueError)    an (event, duration) pair or response cannot be an outcome
-    ├── NotEstimableError   (ArithmeticError) the data cannot carry this estimate: never a silent NaN
-    ├── BundleError         (ValueError)    a model bundle is damaged, foreign, or of another version
-    ├── SchemaError         (LookupError)   a file to score lacks what the model needs
-    ├── StorageError        (OSError)       an output could not be written whole
-    └── TrackingError       (RuntimeError)  the tracking store cannot be used as it is
+    ├── StudyError         (ValueError)       the study contradicts itself or names nothing
+    ├── CohortError        (ValueError)       the patient table breaks the study's declarations
+    ├── OutcomeError       (ValueError)       an (event, duration) pair cannot be an outcome
+    ├── NotEstimableError  (ArithmeticError)  the data cannot carry this: never a silent NaN
+    ├── BundleError        (ValueError)       a bundle is damaged, foreign, or another version
+    ├── SchemaError        (LookupError)      a file to score lacks what the model needs
+    ├── StorageError       (OSError)          an output could not be written whole
+    └── TrackingError      (RuntimeError)     the tracking store cannot be used as it is
 
 Messages follow one form: ``<name> must be <rule>; got <value>. <What to do.>`` They never carry
 patient values, identifiers or whole arrays.

@@ -1,0 +1,276 @@
+"""Files in, nothing guessed: CSV and TSV as text, Parquet as it is typed.
+
+Every reader gives an Arrow table and a way from a row to its line in the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from biomarker.cohort import Fault
+from biomarker.errors import CohortError
+
+__all__ = ["FileTable", "read_table", "read_table_from"]
+
+# A cohort file compresses perhaps twentyfold; past this ratio and size it is a bomb or a mistake.
+_MAX_GZIP_RATIO = 200
+_RATIO_CHECKED_FROM = 64 * 2**20
+_MAX_GZIP_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """A file's table and the line each row stands on.
+
+    Attributes
+    ----------
+    table : pyarrow Table, shape (n_rows, n_columns)
+        Text columns for CSV and TSV; the stored types for Parquet.
+    place : str
+        ``line`` (text files) or ``row`` (Parquet): what :meth:`line` counts.
+    """
+
+    table: pa.Table
+    place: str
+    name: str
+    _lines: np.ndarray[Any, np.dtype[np.int64]] | None = None
+
+    def line(self, row: int) -> int:
+        """Where row ``row`` (from 0) stands in the file, counted from 1."""
+        if self._lines is not None:
+            return int(self._lines[row])
+        return row + (2 if self.place == "line" else 1)
+
+
+def read_table(path: str | Path) -> FileTable:
+    """Read a cohort file by its ending: .csv, .tsv (also .gz) or .parquet.
+
+    Raises
+    ------
+    CohortError
+        If the file is absent, empty, of another kind, or its text is damaged; the message names
+        the file line and never shows its content.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no file"
+        raise CohortError(f"The input must be a file; {what} stands at '{path.name}'.")
+    return read_table_from(path.name, path.read_bytes)
+
+
+def read_table_from(name: str, content: Callable[[], bytes]) -> FileTable:
+    """Read a table from bytes, judged by the file name's ending; errors as :func:`read_table`."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
+    zipped = bool(suffixes) and suffixes[-1] == ".gz"
+    kind = suffixes[-2] if zipped and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
+    if kind == ".parquet" and not zipped:
+        return _read_parquet(name, content())
+    if kind in (".csv", ".tsv"):
+        data = _unzipped(name, content()) if zipped else content()
+        return _read_text(name, data, "\t" if kind == ".tsv" else ",")
+    raise CohortError(
+        f"The input must end in .csv, .tsv (also .gz) or .parquet; got '{name}'. "
+        "Rename or convert the file."
+    )
+
+
+def _read_parquet(name: str, data: bytes) -> FileTable:
+    import pyarrow.parquet as pq
+
+    if not data:
+        raise _file_fault(name, None, "empty", "no bytes", "a Parquet file")
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError):
+        raise _file_fault(
+            name, None, "damaged file", "bytes that are no Parquet table", "a whole Parquet file"
+        ) from None
+    return FileTable(table, "row", name)
+
+
+def _unzipped(name: str, data: bytes) -> bytes:
+    """Expand gzip bytes, stopping early where the ratio is that of a bomb."""
+    out = bytearray()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            while chunk := stream.read(2**20):
+                out += chunk
+                suspicious = len(out) > _RATIO_CHECKED_FROM
+                if suspicious and len(out) > _MAX_GZIP_RATIO * len(data):
+                    raise _file_fault(
+                        name, None, "suspicious compression",
+                        f"more than {_MAX_GZIP_RATIO} bytes from each compressed one",
+                        "an ordinary compressed table",
+                    )  # fmt: skip
+                if len(out) > _MAX_GZIP_BYTES:
+                    raise _file_fault(name, None, "too large", "over 8 GiB expanded", "less")
+    except (OSError, EOFError, zlib.error):
+        raise _file_fault(
+            name, None, "damaged file", "a gzip stream that breaks off", "a whole gzip file"
+        ) from None
+    return bytes(out)
+
+
+def _read_text(name: str, data: bytes, delimiter: str) -> FileTable:
+    _check_bytes(name, data)
+    header_end = data.find(b"\n")
+    table = _parsed(name, data, delimiter)
+    _check_header(name, table.column_names, delimiter)
+    lines = None
+    if b'"' in data and data.count(b"\n", header_end + 1) != table.num_rows:
+        lines = _row_lines(data)
+    return FileTable(table, "line", name, lines)
+
+
+def _check_bytes(name: str, data: bytes) -> None:
+    """Refuse what a table reader would silently bend."""
+    if not data:
+        raise _file_fault(name, None, "empty", "no bytes", "a header line and one line a patient")
+    for mark, words in (
+        (b"\xef\xbb\xbf", "a UTF-8 byte-order mark"),
+        (b"\xff\xfe", "a UTF-16 byte-order mark"),
+        (b"\xfe\xff", "a UTF-16 byte-order mark"),
+    ):
+        if data.startswith(mark):
+            raise _file_fault(
+                name, 1, "byte-order mark", words, "plain UTF-8",
+                "Save as 'CSV' in UTF-8 without BOM.",
+            )  # fmt: skip
+    nul = data.find(b"\0")
+    if nul >= 0:
+        raise _file_fault(
+            name, data.count(b"\n", 0, nul) + 1, "NUL byte", "a NUL byte", "text only",
+            "The file is damaged or no text; export it again.",
+        )  # fmt: skip
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _file_fault(
+            name, data.count(b"\n", 0, error.start) + 1, "encoding", "bytes that are not UTF-8",
+            "UTF-8 throughout", "Save the file as UTF-8; it may mix two encodings.",
+        ) from None  # fmt: skip
+    bare = data.replace(b"\r\n", b"\n").find(b"\r")
+    if bare >= 0:
+        raise _file_fault(
+            name, None, "line ends", "carriage returns that end no line",
+            "line feed, or carriage return and line feed", "Save with Unix or Windows line ends.",
+        )  # fmt: skip
+    for blank in re.finditer(rb"(?:^|\n)\r?\n", data):
+        if data.count(b'"', 0, blank.start()) % 2 == 0:
+            raise _file_fault(
+                name, data.count(b"\n", 0, blank.end() - 1) + 1, "blank line", "nothing",
+                "one patient on every line", "Remove the line.",
+            )  # fmt: skip
+    if not data.endswith(b"\n"):
+        raise _file_fault(
+            name, data.count(b"\n") + 1, "truncated", "a last line without a line end",
+            "every line ended", "The file may be cut off; if it is whole, end its last line.",
+        )  # fmt: skip
+
+
+def _parsed(name: str, data: bytes, delimiter: str) -> pa.Table:
+    import pyarrow.csv as pa_csv
+
+    wrong: list[tuple[int | None, int, int]] = []
+
+    def note(row: Any) -> str:
+        wrong.append((row.number, row.actual_columns, row.expected_columns))
+        return "skip"
+
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    names = next(csv.reader(text, delimiter=delimiter))
+    try:
+        table = pa_csv.read_csv(
+            io.BytesIO(data),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=_block(data),
+                column_names=[str(i) for i in range(len(names))],
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter,
+                newlines_in_values=True,
+                ignore_empty_lines=False,
+                invalid_row_handler=note,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={str(i): pa.string() for i in range(len(names))},
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        raise _file_fault(
+            name, None, "damaged file", "text that is no table", "a delimited table",
+            "Check the quotes: one may be left open.",
+        ) from None  # fmt: skip
+    if wrong:
+        faults = tuple(
+            Fault(
+                None if number is None else number - 2, "(line)", "wrong number of fields",
+                f"{actual} fields", f"{expected} fields",
+                "Quote values that hold the delimiter; the line may be cut off or blank.",
+            )
+            for number, actual, expected in wrong
+        )  # fmt: skip
+        raise CohortError(
+            f"Every line of '{name}' must have {wrong[0][2]} fields; {len(wrong)} line(s) do not.",
+            faults,
+        )
+    return table.slice(1).rename_columns(names)
+
+
+def _block(data: bytes) -> int:
+    """One block for the file, so that a row's number is known."""
+    return int(min(max(len(data) + 1, 2**16), 2**31 - 1))
+
+
+def _check_header(name: str, header: list[str], delimiter: str) -> None:
+    if len(header) == 1:
+        for other, words in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+            if other != delimiter and other in header[0]:
+                raise _file_fault(
+                    name, 1, "delimiter", f"a header divided by {words}",
+                    "tabs (.tsv)" if delimiter == "\t" else "commas (.csv)",
+                    "Export with the right delimiter or rename the file.",
+                )  # fmt: skip
+
+
+def _row_lines(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """File line of every data row where quoted values hold line ends."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    inside = np.cumsum(raw == ord('"')) % 2 == 1
+    newline = raw == ord("\n")
+    ends_row = np.flatnonzero(newline & ~inside)
+    line_after = np.cumsum(newline)[ends_row] + 1
+    return np.asarray(line_after[:-1], dtype=np.int64)
+
+
+def _file_fault(
+    name: str, line: int | None, kind: str, found: str, allowed: str, advice: str = ""
+) -> CohortError:
+    where = f"line {line} of '{name}'" if line else f"'{name}'"
+    message = f"{where}: {kind}; found {found}, allowed is {allowed}."
+    row = None if line is None else line - 2
+    return CohortError(
+        f"{message} {advice}".strip(), (Fault(row, "(file)", kind, found, allowed, advice),)
+    )
+
+
+def distinct(column: Any, most: int) -> list[str] | None:
+    """Distinct texts of a column, or None where there are more than ``most``."""
+    values = pc.unique(column)
+    if len(values) > most:
+        return None
+    return sorted(str(v) for v in values.to_pylist() if v is not None)

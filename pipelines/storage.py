@@ -1,0 +1,116 @@
+"""Whole files or none: atomic writes, hashes, and errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from biomarker.errors import StorageError
+
+__all__ = ["atomic_file", "atomic_folder", "sha256_file", "write_bytes", "write_text"]
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it into place only when the block succeeds.
+
+    The file is flushed to the disk before the rename and the folder after it, so that a reader,
+    or a machine that loses power, meets the old file or the new one.
+
+    Raises
+    ------
+    StorageError
+        If the target cannot be written; what stood there before is left as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        needed = temporary.stat().st_size if temporary.exists() else None
+        raise _storage_error(path, error, needed) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """As :func:`atomic_file` for a folder: built aside, then swapped in whole."""
+    path = Path(path)
+    token = secrets.token_hex(6)
+    temporary = path.with_name(f".{path.name}.{token}.tmp")
+    retired = path.with_name(f".{path.name}.{token}.old")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for inner in sorted(temporary.rglob("*")):
+            if inner.is_file():
+                with inner.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+            else:
+                _sync_folder(inner)
+        _sync_folder(temporary)
+        if path.exists():
+            path.rename(retired)
+        temporary.rename(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
+        raise _storage_error(path, error, None) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file or leave the old one; errors as :func:`atomic_file`."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text with line feeds, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _storage_error(path: Path, error: OSError, needed: int | None) -> StorageError:
+    what = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the quota is used up",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "writing there is not permitted",
+        errno.EPERM: "writing there is not permitted",
+        errno.EISDIR: "a folder stands there",
+        errno.ENOTDIR: "its folder is a file",
+        errno.EEXIST: "its folder is a file",
+    }.get(error.errno or 0, f"the system said: {error.strerror or type(error).__name__}")
+    amount = f" At least {needed:,} bytes are needed." if needed else ""
+    return StorageError(
+        f"'{path.name}' could not be written: {what}.{amount} What stood there is unchanged."
+    )
