@@ -1,23 +1,28 @@
-"""How good predictions are: discrimination, scoring rules, calibration, net benefit."""
+"""How good predictions are: discrimination, scoring rules, calibration, net benefit.
+
+No module here bears the name of a function it offers: importing the module would put the module
+in the place of the function.
+"""
 
 from biomarker._lazy import lazy_names
 
 _HOMES = {
-    "CalibrationResult": "biomarker.metrics.calibration",
+    "CalibrationResult": "biomarker.metrics.calibration_measures",
     "MetricEstimate": "biomarker.metrics.estimate",
-    "NetBenefit": "biomarker.metrics.net_benefit",
+    "NetBenefit": "biomarker.metrics.decision_curve",
     "TimedEstimate": "biomarker.metrics.estimate",
     "brier_score": "biomarker.metrics.scoring_rules",
     "brier_skill": "biomarker.metrics.scoring_rules",
-    "calibration": "biomarker.metrics.calibration",
+    "calibration": "biomarker.metrics.calibration_measures",
     "concordance_index": "biomarker.metrics.discrimination",
     "integrated_brier_score": "biomarker.metrics.scoring_rules",
+    "integrated_brier_skill": "biomarker.metrics.scoring_rules",
     "log_loss": "biomarker.metrics.scoring_rules",
-    "net_benefit": "biomarker.metrics.net_benefit",
+    "net_benefit": "biomarker.metrics.decision_curve",
     "response_brier": "biomarker.metrics.scoring_rules",
-    "response_calibration": "biomarker.metrics.calibration",
+    "response_calibration": "biomarker.metrics.calibration_measures",
     "roc_auc": "biomarker.metrics.discrimination",
-    "survival_net_benefit": "biomarker.metrics.net_benefit",
+    "survival_net_benefit": "biomarker.metrics.decision_curve",
     "time_dependent_auc": "biomarker.metrics.discrimination",
     "uno_concordance_index": "biomarker.metrics.discrimination",
 }
@@ -31,6 +36,7 @@ __all__ = [
     "calibration",
     "concordance_index",
     "integrated_brier_score",
+    "integrated_brier_skill",
     "log_loss",
     "net_benefit",
     "response_brier",

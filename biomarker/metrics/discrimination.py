@@ -28,7 +28,9 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 
-def concordance_index(y: SurvivalOutcome, risk: npt.ArrayLike, alpha: float = 0.05) -> MetricEstimate:
+def concordance_index(
+    y: SurvivalOutcome, risk: npt.ArrayLike, alpha: float = 0.05
+) -> MetricEstimate:
     """Share of comparable pairs in which the patient with the earlier event has the higher risk.
 
     C = (concordant + ties in risk / 2) / comparable pairs. A pair is comparable when the earlier

@@ -31,6 +31,7 @@ __all__ = [
     "brier_score",
     "brier_skill",
     "integrated_brier_score",
+    "integrated_brier_skill",
     "log_loss",
     "response_brier",
 ]
@@ -95,11 +96,7 @@ def brier_score(
     """
     y_train, y = check_survival_outcome(y_train), check_survival_outcome(y)
     moments = check_times(times)
-    predicted = _survival_matrix("survival", survival, (len(y), len(moments)))
-    baseline = _reference(y_train, y, moments, reference)
-    followed = CensoringDistribution.fit(y_train)
-    own = _brier_parts(followed, y_train, y, predicted, moments)
-    null = _brier_parts(followed, y_train, y, baseline, moments)
+    own, null = _compared(y_train, y, survival, moments, reference)
     same = same_outcomes(y_train, y)
     result = timed_estimate(
         "brier_score", moments, own[0], own[1], "log", same_patients=same, alpha=alpha
@@ -116,7 +113,7 @@ def brier_skill(
     alpha: float = 0.05,
     reference: npt.ArrayLike | None = None,
 ) -> TimedEstimate:
-    """Share of the reference's Brier score that the predictions remove: 1 - BS / BS of Kaplan-Meier.
+    """Share of the reference's Brier score that the predictions remove: 1 - BS / BS_reference.
 
     Parameters and errors as in :func:`brier_score`.
 
@@ -134,17 +131,8 @@ def brier_skill(
     """
     y_train, y = check_survival_outcome(y_train), check_survival_outcome(y)
     moments = check_times(times)
-    predicted = _survival_matrix("survival", survival, (len(y), len(moments)))
-    baseline = _reference(y_train, y, moments, reference)
-    followed = CensoringDistribution.fit(y_train)
-    own = _brier_parts(followed, y_train, y, predicted, moments)
-    null = _brier_parts(followed, y_train, y, baseline, moments)
-    same = same_outcomes(y_train, y)
-    skill, influence, low, high = _skill(own, null, same, alpha)
-    error = influence.standard_error(same)
-    return TimedEstimate(
-        "brier_skill", moments, skill, low, high, error, len(y), null[0], influence=influence
-    )
+    own, null = _compared(y_train, y, survival, moments, reference)
+    return _skill_estimate("brier_skill", y_train, y, moments, own, null, alpha)
 
 
 def integrated_brier_score(
@@ -171,20 +159,13 @@ def integrated_brier_score(
     >>> y = survival_outcome([1, 1, 0, 1], [1.0, 2.0, 3.0, 4.0])
     >>> S = [[0.2, 0.1], [0.9, 0.4], [0.9, 0.6], [0.9, 0.8]]
     >>> integrated_brier_score(y, y, S, [1.5, 2.5]).value.round(4).tolist()
-    [0.0555]
+    [0.055]
     """
     y_train, y = check_survival_outcome(y_train), check_survival_outcome(y)
     moments = check_times(times)
     if len(moments) < 2:
         raise ValueError("times must hold at least two times to integrate over; got 1.")
-    predicted = _survival_matrix("survival", survival, (len(y), len(moments)))
-    baseline = _reference(y_train, y, moments, reference)
-    followed = CensoringDistribution.fit(y_train)
-    share = _trapezoid_weights(moments)
-    own, null = (
-        _integrate(_brier_parts(followed, y_train, y, part, moments), share)
-        for part in (predicted, baseline)
-    )
+    own, null = _compared(y_train, y, survival, moments, reference, _trapezoid_weights(moments))
     same = same_outcomes(y_train, y)
     result = timed_estimate(
         "integrated_brier_score",
@@ -199,7 +180,74 @@ def integrated_brier_score(
     return replace(result, reference=null[0], skill=skill, skill_low=low, skill_high=high)
 
 
+def integrated_brier_skill(
+    y_train: SurvivalOutcome,
+    y: SurvivalOutcome,
+    survival: npt.ArrayLike,
+    times: npt.ArrayLike,
+    alpha: float = 0.05,
+    reference: npt.ArrayLike | None = None,
+) -> TimedEstimate:
+    """Share of the reference's integrated Brier score that the predictions remove.
+
+    Parameters and errors as in :func:`integrated_brier_score`.
+
+    Returns
+    -------
+    TimedEstimate
+        Arrays of length 1; at most 1, and 0 is no better than ignoring the patient.
+
+    Examples
+    --------
+    >>> from biomarker import survival_outcome
+    >>> y = survival_outcome([1, 1, 0, 1], [1.0, 2.0, 3.0, 4.0])
+    >>> S = [[0.2, 0.1], [0.9, 0.4], [0.9, 0.6], [0.9, 0.8]]
+    >>> integrated_brier_skill(y, y, S, [1.5, 2.5]).value.round(4).tolist()
+    [0.7486]
+    """
+    y_train, y = check_survival_outcome(y_train), check_survival_outcome(y)
+    moments = check_times(times)
+    if len(moments) < 2:
+        raise ValueError("times must hold at least two times to integrate over; got 1.")
+    own, null = _compared(y_train, y, survival, moments, reference, _trapezoid_weights(moments))
+    return _skill_estimate("integrated_brier_skill", y_train, y, moments[-1:], own, null, alpha)
+
+
 _Parts = tuple[Floats, Influence]
+
+
+def _compared(
+    y_train: SurvivalOutcome,
+    y: SurvivalOutcome,
+    survival: npt.ArrayLike,
+    times: Floats,
+    reference: npt.ArrayLike | None,
+    share: Floats | None = None,
+) -> tuple[_Parts, _Parts]:
+    """Brier parts of the predictions and of their reference, averaged over time by ``share``."""
+    predicted = _survival_matrix("survival", survival, (len(y), len(times)))
+    baseline = _reference(y_train, y, times, reference)
+    followed = CensoringDistribution.fit(y_train)
+    own, null = (_brier_parts(followed, y_train, y, part, times) for part in (predicted, baseline))
+    return (own, null) if share is None else (_integrate(own, share), _integrate(null, share))
+
+
+def _skill_estimate(
+    metric: str,
+    y_train: SurvivalOutcome,
+    y: SurvivalOutcome,
+    times: Floats,
+    own: _Parts,
+    null: _Parts,
+    alpha: float,
+) -> TimedEstimate:
+    """A skill with its interval as a result."""
+    same = same_outcomes(y_train, y)
+    skill, influence, low, high = _skill(own, null, same, alpha)
+    error = influence.standard_error(same)
+    return TimedEstimate(
+        metric, times, skill, low, high, error, len(y), null[0], influence=influence
+    )
 
 
 def _trapezoid_weights(times: Floats) -> Floats:
@@ -244,7 +292,7 @@ def _brier_parts(
 
 
 def status_times(duration: Floats, horizon: float) -> Floats:
-    """Times up to which a status weight integrates the censoring: before T, or through the horizon."""
+    """Times up to which a status weight looks at censoring: before T, or through the horizon."""
     return np.where(duration > horizon, np.nextafter(horizon, np.inf), duration)
 
 

@@ -397,7 +397,9 @@ def _spline(x: Floats, knots: Floats) -> Floats:
     last, before = float(knots[-1]), float(knots[-2])
     span = (last - float(knots[0])) ** 2
     columns = [
-        cube(k) - cube(before) * (last - k) / (last - before) + cube(last) * (before - k) / (last - before)
+        cube(k)
+        - cube(before) * (last - k) / (last - before)
+        + cube(last) * (before - k) / (last - before)
         for k in map(float, knots[:-2])
     ]
     return np.column_stack(columns) / span
