@@ -208,7 +208,9 @@ class BoostedModel(BaseEstimator):
         model = cls(**state_params(read, cls))
         model.n_features_in_ = state_integer(read, "n_features")
         for key in cls._numbers:
-            setattr(model, f"{key}_", state_number(read, key))
+            # A negative slope would turn the ranking round: no fit gives one.
+            low = 0.0 if key == "calibration_slope" else -np.inf
+            setattr(model, f"{key}_", state_number(read, key, low))
         for key in cls._vectors:
             setattr(model, f"{key}_", state_vector(read, key))
         for key, allowed in cls._words.items():

@@ -1,7 +1,7 @@
 """From a cross-fitted margin to probabilities: one intercept, slope and scale by likelihood.
 
-The slope is kept in [0, 5], never reversing what the margin says, and is drawn towards 1 by a normal
-prior of deviation 1, which settles margins too flat to say and yields to a few events otherwise.
+The slope is kept in [0, 5], never reversing what the margin says, and is drawn towards 1 by a
+normal prior of deviation 1, which settles margins too flat to say and yields to a few events.
 """
 
 from __future__ import annotations
