@@ -338,18 +338,25 @@ class CoxRegression(BaseEstimator):
                 accrued[here] -= hazard.at(entered[here])
         return outcome["event"] - accrued * np.exp((table - self._centre) @ self.coef_)
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Everything scoring needs, as a JSON-able dictionary and named bytes; no patient rows.
 
-        The baseline hazard is stored on an even grid of at most 400 cells with a round step, so no
-        patient's own time is kept: exact at multiples of the step, interpolated between.
+        The baseline hazard is stored on an even grid of at most 400 cells with a round step, plus
+        ``horizons``, so that no patient's own time is kept. Curves of a restored model are exact
+        at grid points (multiples of the step: 12 or 24 months) and horizons; between them they are
+        interpolated.
+
+        Parameters
+        ----------
+        horizons : array-like, optional
+            Times at which the restored model must be exact.
 
         Returns
         -------
         tuple of dict and dict of bytes
         """
         check_is_fitted(self, "coef_")
-        grids = [hazard.coarse() for hazard in self._baselines]
+        grids = [hazard.coarse(horizons) for hazard in self._baselines]
         state: dict[str, Any] = {
             "model": "CoxRegression",
             "format": _STATE_FORMAT,
@@ -364,11 +371,10 @@ class CoxRegression(BaseEstimator):
             "n_events": self.n_events_,
             "feature_names": [str(name) for name in getattr(self, "feature_names_in_", [])],
             "strata": None if self.strata_ is None else self.strata_.tolist(),
-            "baseline_step": [grid.step for grid in grids],
-            "baseline_points": [len(grid.cumulative) for grid in grids],
+            "baseline_points": [len(grid.time) for grid in grids],
         }
-        blob = np.concatenate([grid.cumulative for grid in grids]).astype("<f8").tobytes()
-        return state, {"baseline_hazard.f64": blob}
+        points = [part for grid in grids for part in (grid.time, grid.cumulative)]
+        return state, {"baseline_hazard.f64": np.concatenate(points).astype("<f8").tobytes()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> CoxRegression:
@@ -411,14 +417,14 @@ class CoxRegression(BaseEstimator):
             self.feature_names_in_ = np.asarray(state["feature_names"], dtype=object).reshape(p)
         self.strata_ = None if state["strata"] is None else np.asarray(state["strata"])
         values = np.frombuffer(blob, dtype="<f8").astype(np.float64)
-        steps, points = state["baseline_step"], [int(k) for k in state["baseline_points"]]
-        expected = 1 if self.strata_ is None else len(self.strata_)
-        if sum(points) != len(values) or not len(steps) == len(points) == expected:
+        points = [int(k) for k in state["baseline_points"]]
+        strata = 1 if self.strata_ is None else len(self.strata_)
+        if 2 * sum(points) != len(values) or len(points) != strata or min(points) < 1:
             raise ValueError("baseline")
-        parts = np.split(values, np.cumsum(points)[:-1])
+        parts = np.split(values, np.cumsum(np.repeat(points, 2))[:-1])
         self._baselines = [
-            BaselineHazard.from_grid(float(step), part)
-            for step, part in zip(steps, parts, strict=True)
+            BaselineHazard.from_points(time, cumulative)
+            for time, cumulative in zip(parts[::2], parts[1::2], strict=True)
         ]
 
     def _keep(

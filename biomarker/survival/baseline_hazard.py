@@ -27,9 +27,8 @@ class BaselineHazard:
         Hazard accrued up to and including each time.
     dying : ndarray, shape (n_points,)
         What a death at exactly that time has accrued; less than ``cumulative`` under Efron's ties.
-    step : float
-        0 for an exact step function; else the width of the even grid of a coarse one, between
-        whose points the hazard is interpolated linearly.
+    interpolated : bool
+        False for an exact step function; True for a coarse one, linear between its points.
 
     Examples
     --------
@@ -41,7 +40,7 @@ class BaselineHazard:
     time: Floats
     cumulative: Floats
     dying: Floats
-    step: float = 0.0
+    interpolated: bool = False
 
     @classmethod
     def from_jumps(
@@ -54,17 +53,25 @@ class BaselineHazard:
         return cls(np.asarray(time, dtype=np.float64), cumulative, dying)
 
     @classmethod
-    def from_grid(cls, step: float, cumulative: Floats) -> BaselineHazard:
-        """Rebuild a coarse hazard from its values at 0, step, 2 step, ..."""
-        time = step * np.arange(len(cumulative), dtype=np.float64)
-        return cls(time, cumulative, cumulative, step)
+    def from_points(cls, time: Floats, cumulative: Floats) -> BaselineHazard:
+        """Rebuild a coarse hazard from its points.
+
+        Raises
+        ------
+        ValueError
+            If times do not rise or the hazard falls.
+        """
+        rising = np.all(np.diff(time) > 0) and np.all(np.diff(cumulative) >= 0)
+        if len(time) == 0 or time.shape != cumulative.shape or not rising:
+            raise ValueError(f"points must rise; got {len(time)} time(s). Store the model again.")
+        return cls(time, cumulative, cumulative, interpolated=True)
 
     def at(self, times: npt.ArrayLike) -> Floats:
         """Cumulative hazard at each time, jumps at that time included."""
         wanted = np.asarray(times, dtype=np.float64)
         if len(self.time) == 0:
             return np.zeros(wanted.shape)
-        if self.step > 0:
+        if self.interpolated:
             values: Floats = np.interp(wanted, self.time, self.cumulative)
             return values
         position = np.searchsorted(self.time, wanted, side="right")
@@ -73,30 +80,34 @@ class BaselineHazard:
     def accrued(self, duration: Floats, event: npt.NDArray[np.bool_]) -> Floats:
         """Hazard accrued by patients leaving at ``duration``, tied deaths by their tie method."""
         accrued = self.at(duration)
-        if self.step > 0 or len(self.time) == 0:
+        if self.interpolated or len(self.time) == 0:
             return accrued
         position = np.minimum(np.searchsorted(self.time, duration), len(self.time) - 1)
         tied = event & (self.time[position] == duration)
         return np.where(tied, self.dying[position], accrued)
 
-    def coarse(self) -> BaselineHazard:
+    def coarse(self, horizons: npt.ArrayLike = ()) -> BaselineHazard:
         """Return the hazard on an even grid that holds no patient's own time.
 
         The grid's step is 1, 2, 2.5 or 5 times a power of ten, the smallest that needs at most
-        ``MOST_CELLS`` cells. Values at grid points are exact, so horizons such as 12 or 24 months
-        lose nothing; between them the hazard is interpolated linearly, hence off by at most what
-        accrues within one cell.
+        ``MOST_CELLS`` cells; ``horizons`` are added to it. Values at grid points and horizons are
+        exact. Between them the hazard is interpolated linearly, so it is off by less than what
+        accrues within one cell, a few thousandths of the follow-up.
         """
-        if self.step > 0:
+        if self.interpolated:
             return self
         if len(self.time) == 0:
-            return BaselineHazard.from_grid(1.0, np.zeros(1))
+            return BaselineHazard.from_points(np.zeros(1), np.zeros(1))
         last = float(self.time[-1])
         step = _round_step(last / MOST_CELLS)
-        cells = math.ceil(last / step)
-        grid = step * np.arange(cells + 1, dtype=np.float64)
-        grid[-1] = max(grid[-1], last)
-        return BaselineHazard.from_grid(step, self.at(grid))
+        # Divided where the step is a fraction, so that 3 steps of .1 are the double nearest to .3.
+        count = np.arange(math.ceil(last / step) + 1, dtype=np.float64)
+        grid = count * step if step >= 1 else count / round(1 / step, 6)
+        if grid[-1] < last:
+            grid = np.append(grid, grid[-1] + step)
+        wanted = np.asarray(horizons, dtype=np.float64).ravel()
+        points = np.union1d(grid, wanted[np.isfinite(wanted) & (wanted > 0)])
+        return BaselineHazard.from_points(points, self.at(points))
 
 
 def _round_step(least: float) -> float:

@@ -30,6 +30,8 @@ Ties = Literal["efron", "breslow"]
 
 _CHORD = 0.1  # keep an information matrix while it shrinks the distance left at least this much
 _MAX_HALVINGS = 40
+_TINY = 1e-100  # a root of information below this is none
+_ROUNDING = 1e-13  # of the terms summed: a smaller fall of the likelihood is no fall
 _FAR = 300.0  # |x'b| above which risks are shifted before exp
 
 
@@ -181,6 +183,7 @@ class PartialLikelihood:
         self._means = np.empty((k + tied, p))
         self.risk = np.empty(n)
         self.hazard = np.zeros(n)
+        self._expected = np.zeros(n)
         self.jump = np.empty(k)
         self.jump_dying = np.empty(k)
         self._at_risk = np.empty(k)
@@ -202,7 +205,8 @@ class PartialLikelihood:
                 c.left_order, c.left_begin, c.left_end,
                 self._at_risk, self._dying, self.jump, self.jump_dying,
             )  # fmt: skip
-            value = float(c.dead_weight @ eta) - logs
+            gains = float(c.dead_weight @ eta)
+            value = gains - logs
             if not np.isfinite(value) or not np.all(np.isfinite(self.jump)):
                 return -np.inf, np.zeros_like(coef)
         sweeps.cumulative_hazard(
@@ -210,8 +214,13 @@ class PartialLikelihood:
             c.left_order, c.left_begin, c.left_end, self.hazard,
         )  # fmt: skip
         self._shift = shift
-        self._expected = self.risk * self.hazard
-        return value, (c.dead_weight - self._expected) @ c.X
+        self.rounding: float = _ROUNDING * (abs(gains) + abs(logs))
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(self.risk, self.hazard, out=self._expected)
+            gradient: Floats = (c.dead_weight - self._expected) @ c.X
+        if not np.all(np.isfinite(gradient)):
+            return -np.inf, np.zeros_like(coef)
+        return value, gradient
 
     def information(self) -> Floats:
         """Observed information (negative Hessian) at the coefficients last evaluated."""
@@ -222,9 +231,10 @@ class PartialLikelihood:
             c.left_order, c.left_begin, c.left_end, self._at_risk, self._dying, self._means,
         )  # fmt: skip
         means = self._means[:used]
-        squares = self._scaled.T @ self._scaled
-        self.squares: Floats = np.diag(squares).copy()
-        return squares - means.T @ means
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = self._scaled.T @ self._scaled
+            self.squares: Floats = np.diag(squares).copy()
+            return squares - means.T @ means
 
     def residuals(self) -> Floats:
         """Martingale residuals at the coefficients last evaluated, in the caller's row order."""
@@ -313,7 +323,7 @@ def maximise(
         information = likelihood.information()
     objective = value - 0.5 * float(penalty @ coef**2)
     fresh = True
-    previous = np.inf
+    previous = 0.0
     step = np.zeros(p)
     converged = False
     taken = 0
@@ -334,7 +344,7 @@ def maximise(
             candidate = coef + fraction * step
             value, gradient = likelihood.evaluate(candidate)
             there = value - 0.5 * float(penalty @ candidate**2)
-            if there >= objective - 1e-13 * abs(objective):
+            if there >= objective - likelihood.rounding:
                 break
             fraction *= 0.5
         else:
@@ -342,7 +352,7 @@ def maximise(
             break
         coef, objective = candidate, there
         fresh = False
-        previous = length if fraction == 1.0 else np.inf
+        previous = length if fraction == 1.0 else 0.0  # a halved step asks for a new matrix
         converged = fraction == 1.0 and length <= tol
     return CoxFit(
         coef=coef,
@@ -360,8 +370,8 @@ def maximise(
 def _newton_step(information: Floats, penalty: Floats, slope: Floats) -> Floats | None:
     """Solve for the step, or None where the matrix is not positive definite to rounding."""
     penalised = information + np.diag(penalty)
-    unit = np.sqrt(np.diag(penalised))
-    if not np.all(unit > 0):
+    unit = np.sqrt(np.maximum(np.diag(penalised), 0.0))
+    if not np.all(unit > _TINY) or not np.all(np.isfinite(penalised)):
         return None
     try:
         factor = np.linalg.cholesky(penalised / np.outer(unit, unit))

@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 _NO_INFORMATION = 1e-11  # what rounding leaves of a difference of squares, with room to spare
 _COLLAPSED = 1e-8  # information left in some direction, relative to that at zero
-_FLAT = 1e-6  # of the score's range: what counts as equal along a direction of escape
+_UNSETTLED = 1e-3  # the same share where Newton's steps did not settle
+_FLAT = 1e-9  # of the score's range: what counts as equal along a direction of escape
 _SHARE = 1e-3  # of the largest component: which columns a direction names
 
 
@@ -58,14 +59,9 @@ def check_finite_maximum(cohort: SortedCohort, fit: CoxFit, names: Sequence[str]
     NotEstimableError
         If the likelihood is monotone, or its information is singular to rounding.
     """
-    unit = 1.0 / np.sqrt(np.diag(fit.null_information))
-    left = fit.information * np.outer(unit, unit)
-    at_zero = fit.null_information * np.outer(unit, unit)
-    root = np.linalg.inv(np.linalg.cholesky(at_zero))
-    values, vectors = np.linalg.eigh(root @ left @ root.T)
-    if fit.converged and values[0] > _COLLAPSED:
+    least, weakest = _least_information(fit)
+    if fit.converged and least > _COLLAPSED:
         return
-    weakest = unit * (root.T @ vectors[:, 0])
     for direction in (fit.last_step, fit.coef, weakest, -weakest):
         if is_monotone_direction(cohort, direction):
             size = np.abs(direction) / np.max(np.abs(direction))
@@ -75,10 +71,10 @@ def check_finite_maximum(cohort: SortedCohort, fit: CoxFit, names: Sequence[str]
                 f"them; got a likelihood that rises without end along {_listed(columns, names)} "
                 "(separation: no finite coefficient exists). Drop or merge these, or set a penalty."
             )
-    if not values[0] > _NO_INFORMATION:
+    if not least > (_NO_INFORMATION if fit.converged else _UNSETTLED):
         raise NotEstimableError(
-            "The information must be positive definite at the maximum; got a matrix singular to "
-            "rounding. Use fewer columns, or set a penalty."
+            "X must leave information in every direction at the maximum; got a likelihood that is "
+            "flat to rounding there (all but separated). Use fewer columns, or set a penalty."
         )
 
 
@@ -113,6 +109,16 @@ def is_monotone_direction(cohort: SortedCohort, direction: Floats) -> bool:
                 late[i] < cohort.time[k] and -s < dying.max() - slack for s, i in heap
             )
     return strict
+
+
+def _least_information(fit: CoxFit) -> tuple[float, Floats]:
+    """Smallest share of the information at zero that is left at the fit, and its direction."""
+    if not np.all(np.isfinite(fit.information)):
+        return 0.0, np.zeros_like(fit.coef)
+    unit = 1.0 / np.sqrt(np.diag(fit.null_information))
+    root = np.linalg.inv(np.linalg.cholesky(fit.null_information * np.outer(unit, unit)))
+    values, vectors = np.linalg.eigh(root @ (fit.information * np.outer(unit, unit)) @ root.T)
+    return float(values[0]), unit * (root.T @ vectors[:, 0])
 
 
 def _first_dependent(information: Floats) -> int | None:
