@@ -73,9 +73,9 @@ class BoostedCox(BoostedModel):
         Applied after the margin: risks and attributions are on the trees' own scale.
     margin_center_ : float
         :math:`\bar m`.
-    baseline_step_, baseline_hazard_ : float and ndarray, shape (n_points,)
-        :math:`H_0` at 0, one step, two steps, ...: at most 400 cells of a round width, so that no
-        patient's own time is kept; exact at those times, interpolated linearly between.
+    baseline_times_, baseline_hazard_ : ndarray, shape (n_points,)
+        :math:`H_0` on some 400 cells of a round width, so that no patient's own time is kept;
+        exact at those times, interpolated linearly between.
 
     Notes
     -----
@@ -97,8 +97,8 @@ class BoostedCox(BoostedModel):
     """
 
     margin_scale: ClassVar[MarginScale] = "log hazard"
-    _numbers = ("calibration_slope", "margin_center", "baseline_step")
-    _vectors = ("baseline_hazard",)
+    _numbers = ("calibration_slope", "margin_center")
+    _vectors = ("baseline_times", "baseline_hazard")
 
     def fit(
         self, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None = None
@@ -136,7 +136,7 @@ class BoostedCox(BoostedModel):
         self.calibration_slope_ = loss.slope(margin)
         times, jumps = loss.baseline(self.calibration_slope_ * margin)
         baseline = BaselineHazard.from_jumps(times, jumps, jumps).coarse()
-        self.baseline_step_, self.baseline_hazard_ = baseline.step, baseline.cumulative
+        self.baseline_times_, self.baseline_hazard_ = baseline.time, baseline.cumulative
         self.margin_center_ = float(booster_margin(self.booster_, features).mean())
         self.n_features_in_ = features.shape[1]
         return self
@@ -165,20 +165,22 @@ class BoostedCox(BoostedModel):
             Probability of no event up to each time, in [0, 1]; never rises with time.
         """
         margin, horizons = self._raw_margin(X), check_times(times)
-        hazard = BaselineHazard.from_grid(self.baseline_step_, self.baseline_hazard_).at(horizons)
+        hazard = np.interp(horizons, self.baseline_times_, self.baseline_hazard_)
         relative = np.exp(self.calibration_slope_ * (margin - self.margin_center_))
         survival: FloatArray = np.exp(-relative[:, None] * hazard)
         return survival
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> BoostedCox:
-        """As for every model; the baseline hazard must also start at 0 and never fall."""
+        """As for every model; the baseline hazard must also begin at 0 and never fall."""
         model: BoostedCox = super().from_state(state, blobs)
-        hazard = model.baseline_hazard_
-        if not (model.baseline_step_ > 0 and len(hazard) > 1 and hazard[0] >= 0):
-            raise BundleError("baseline_hazard must be a grid from 0 on. The bundle is damaged.")
-        if (np.diff(hazard) < 0).any():
-            raise BundleError("baseline_hazard must never fall. The bundle is damaged.")
+        times, hazard = model.baseline_times_, model.baseline_hazard_
+        whole = len(times) == len(hazard) > 0 and times[0] == hazard[0] == 0
+        if not (whole and (np.diff(times) > 0).all() and (np.diff(hazard) >= 0).all()):
+            raise BundleError(
+                "baseline_hazard must begin at 0 and never fall over rising baseline_times; got "
+                f"{len(hazard)} value(s) at {len(times)} time(s). The bundle is damaged."
+            )
         return model
 
 

@@ -285,7 +285,8 @@ def test_features_beyond_single_precision_are_refused():
         (BoostedCox, {"calibration_slope": "1"}),
         (BoostedCox, {"baseline_hazard": [0.0, 0.5, 0.4]}),
         (BoostedCox, {"baseline_hazard": [0.0]}),
-        (BoostedCox, {"baseline_step": 0.0}),
+        (BoostedCox, {"baseline_times": [0.0]}),
+        (BoostedCox, {"baseline_times": [0.0, 2.0, 1.0], "baseline_hazard": [0.0, 0.1, 0.2]}),
         (BoostedCox, {"n_features": 2}),
         (BoostedCox, {"n_features": 3.0}),
         (BoostedCox, {"unknown": 1}),
@@ -313,7 +314,6 @@ def test_the_state_holds_no_patients_times():
     """No number of the stored state is a duration of the training file."""
     X, y = _patients(16, n=300, decimals=6)
     state = json.loads(json.dumps(_fast(BoostedCox).fit(X, y).to_state()[0]))
-    numbers = {*state["baseline_hazard"], state["baseline_step"], state["margin_center"]}
-    numbers |= {state["baseline_step"] * k for k in range(len(state["baseline_hazard"]))}
+    numbers = {*state["baseline_hazard"], *state["baseline_times"], state["margin_center"]}
     assert not numbers & set(y["duration"][y["duration"] > 0.5].tolist())
-    assert len(state["baseline_hazard"]) <= 401
+    assert 100 < len(state["baseline_times"]) < 410
