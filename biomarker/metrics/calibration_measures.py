@@ -265,7 +265,8 @@ def _calibrate(judged: _Judged) -> CalibrationResult:
     curve = _smooth(judged, x, happened)
     fitted = curve(x)
     distance = np.abs(fitted - judged.risk)
-    shown = np.linspace(*np.quantile(judged.risk, [0.01, 0.99]), _CURVE_POINTS)
+    edges = np.quantile(judged.risk, [0.01, 0.99])
+    shown = np.linspace(float(edges[0]), float(edges[1]), _CURVE_POINTS)
     return CalibrationResult(
         slope,
         intercept,
@@ -326,7 +327,7 @@ def _newton_step(information: Floats, score: Floats) -> Floats:
             "the calibration model must have a finite solution; got a singular information "
             "matrix. The predictions separate the outcomes completely, or nearly so."
         )
-    return np.linalg.solve(information, score)
+    return np.asarray(np.linalg.solve(information, score), dtype=np.float64)
 
 
 def _coefficient(
@@ -370,7 +371,7 @@ def _observed_expected(judged: _Judged) -> MetricEstimate:
 
 def _smooth(judged: _Judged, x: Floats, happened: int) -> Callable[[Floats], Floats]:
     """Observed risk as a smooth function of the predicted: spline where the data carry it."""
-    knots = np.quantile(x, [0.05, 0.35, 0.65, 0.95])
+    knots = np.asarray(np.quantile(x, [0.05, 0.35, 0.65, 0.95]), dtype=np.float64)
     rare = min(happened, int((judged.weight > 0).sum()) - happened)
     n = len(x)
     spread = float(np.ptp(x))

@@ -184,7 +184,9 @@ def _counts(
         order = np.argsort(start)
         later = np.concatenate([np.cumsum(weight[order][::-1])[::-1], [0.0]])
         at_risk = at_risk - later[np.searchsorted(start[order], times, side="left")]
-    return _Counts(times, at_risk, events, leaving - events)
+    return _Counts(
+        times, *(np.asarray(c, dtype=np.float64) for c in (at_risk, events, leaving - events))
+    )
 
 
 def _curve(counts: _Counts, at_risk: Floats, events: Floats, n: int, alpha: float) -> KaplanMeier:
@@ -208,6 +210,7 @@ def _curve(counts: _Counts, at_risk: Floats, events: Floats, n: int, alpha: floa
         survival = np.where(ended, 0.0, survival)
         low = np.where(ended, 0.0, low)
         high = np.where(ended, high[first - 1] if first else 1.0, high)
+    survival, low, high = (np.asarray(c, dtype=np.float64) for c in (survival, low, high))
     median = Median(*(_first_at_or_below_half(counts.times, c) for c in (survival, low, high)))
     return KaplanMeier(
         counts.times,

@@ -210,13 +210,12 @@ def nested_cross_validation(
     (10, True)
     """
     X = np.asarray(X, dtype=np.float64)
-    y, labels = _check_outcome(y, kind, strata)
+    y, labels, moments, tau = prepare(y, kind, strata, times, tau)
     if X.ndim != 2 or len(X) != len(y):
         raise ValueError(
             f"X must be a matrix with one row per outcome ({len(y)}); got shape {X.shape}."
         )
     patient = None if groups is None else np.asarray(groups)
-    moments, tau = _time_frame(y, kind, times, tau)
     marks = np.unique(np.asarray(horizons, dtype=np.float64)) if kind == "survival" else np.zeros(0)
     asked = np.union1d(moments, marks)
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
@@ -277,16 +276,27 @@ def select_and_refit(
     {}
     """
     X = np.asarray(X, dtype=np.float64)
-    y, labels = _check_outcome(y, kind, strata)
+    y, labels, moments, _ = prepare(y, kind, strata, times, None)
     patient = None if groups is None else np.asarray(groups)
-    moments, _ = _time_frame(y, kind, times, None)
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
-    with _one_thread():
+    with one_thread():
         tuned = procedure.fit(X, y, np.arange(len(y)), labels, patient, "final")
     if recorder is not None:
         for call in tuned.calls:
             recorder(dict(call.params), call.seed, call.rows)
     return tuned
+
+
+def prepare(
+    y: npt.NDArray[Any],
+    kind: Kind,
+    strata: npt.ArrayLike | None,
+    times: npt.ArrayLike | None,
+    tau: float | None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Floats, float | None]:
+    """The outcome in its one form, labels to spread over folds, times of curves and tau."""
+    outcome, labels = _check_outcome(y, kind, strata)
+    return outcome, labels, *_time_frame(outcome, kind, times, tau)
 
 
 def _check_outcome(
@@ -297,7 +307,9 @@ def _check_outcome(
 
     if kind not in ("survival", "response"):
         raise ValueError(f"kind must be 'survival' or 'response'; got {kind!r}.")
-    outcome = check_survival_outcome(y) if kind == "survival" else check_response(y)
+    outcome: npt.NDArray[Any] = (
+        check_survival_outcome(y) if kind == "survival" else check_response(y)
+    )
     status = outcome["event"] if kind == "survival" else outcome
     if not status.any() or (kind == "response" and status.all()):
         raise NotEstimableError(
@@ -340,7 +352,7 @@ def _run(tasks: list[tuple[Any, ...]], n_jobs: int, progress: Progress | None) -
     return outputs
 
 
-def _one_thread() -> AbstractContextManager[Any]:
+def one_thread() -> AbstractContextManager[Any]:
     """Hold numerical libraries to one thread: folds run side by side, and results stay the same."""
     try:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -362,7 +374,7 @@ def _outer_fold(
 ) -> _FoldOutput:
     """Tune and refit on the training patients, predict the test patients."""
     train, test = fold
-    with _one_thread():
+    with one_thread():
         tuned = procedure.fit(X, y, train, labels, groups, "outer", repeat, number)
         model = tuned.model
         if procedure.kind == "survival":
@@ -373,7 +385,7 @@ def _outer_fold(
             risk = np.asarray(model.predict_response(X[test]), dtype=np.float64)
             known = np.asarray(model.predict_response(X[train]), dtype=np.float64)
             survival = None
-    cuts = np.quantile(known, _CUT_LEVELS)
+    cuts = np.asarray(np.quantile(known, _CUT_LEVELS), dtype=np.float64)
     return _FoldOutput(
         risk, survival, cuts, tuned.params, tuned.scores, tuned.calls, tuned.n_failed
     )

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError
+from biomarker.metrics.calibration_measures import (
+    CalibrationResult,
+    calibration,
+    response_calibration,
+)
+from biomarker.metrics.discrimination import (
+    concordance_index,
+    roc_auc,
+    time_dependent_auc,
+    uno_concordance_index,
+)
 from biomarker.metrics.estimate import MetricEstimate, Scale, TimedEstimate, interval
+from biomarker.metrics.scoring_rules import (
+    brier_score,
+    brier_skill,
+    integrated_brier_score,
+    integrated_brier_skill,
+    log_loss,
+    response_brier,
+)
 from biomarker.resampling import Fold
 
 __all__ = ["PerformanceEstimate", "response_performance", "survival_performance"]
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 COVERS = (
     "Expected performance, in new patients of the same population, of models that this whole "
     "procedure (tuning included) fits to cohorts of {n_train} patients, the size of a training "
     "fold; not the performance of the one final model. 95% interval."
+)
+_NO_INTERVAL = (
+    "No interval: a distance from perfect calibration cannot be below 0, so noise alone makes it "
+    "positive."
 )
 
 
@@ -40,11 +65,11 @@ class PerformanceEstimate:
     standard_error : float or None
     covers : str
         What the interval covers, in words.
-    n_folds : int
-        Folds (over all repeats) that carried the metric.
+    n_parts : int
+        Folds (metrics within folds) or repeats (pooled metrics) that carried the metric.
     reason : str or None
-    influence : ndarray, shape (n_patients,), or None
-        Share of each patient in the error: the estimate moves by their sum.
+    influence : ndarray, shape (n_rows,), or None
+        Share of each row in the error: the estimate moves by their sum.
     """
 
     metric: str
@@ -55,7 +80,7 @@ class PerformanceEstimate:
     horizon: float | None
     standard_error: float | None
     covers: str
-    n_folds: int
+    n_parts: int
     reason: str | None = None
     influence: Floats | None = field(default=None, repr=False, compare=False)
 
@@ -66,101 +91,163 @@ class _Cut:
 
     value: float
     shares: Floats
+    repeat: int
 
 
-def _shares(
-    result: MetricEstimate | TimedEstimate,
-    n: int,
-    test: npt.NDArray[np.intp],
-    train: npt.NDArray[np.intp],
-    column: int | None = None,
-) -> Floats:
+_CutCall = Callable[[], _Cut]
+
+
+def _cut(
+    result: MetricEstimate | TimedEstimate, n: int, test: Indices, train: Indices, repeat: int
+) -> _Cut:
     """Spread a metric's influence over the cohort: the fold's test and training patients."""
     influence = result.influence
     assert influence is not None
-    pick = (lambda a: a) if column is None else (lambda a: a[:, column])
     shares = np.zeros(n)
-    shares[test] += pick(influence.test) / len(test)
+    # A metric at several times comes here with one time.
+    shares[test] += influence.test.reshape(len(test)) / len(test)
     if influence.train is not None:
-        shares[train] += pick(influence.train) / len(train)
-    return shares
+        shares[train] += influence.train.reshape(len(train)) / len(train)
+    return _Cut(float(np.ravel(result.value)[0]), shares, repeat)
 
 
 class _Collector:
-    """Gathers cuts of one metric and turns them into an estimate."""
+    """Gathers the cuts of each metric and turns them into estimates."""
 
-    def __init__(self, n: int, groups: npt.NDArray[Any] | None, covers: str) -> None:
+    def __init__(
+        self, n: int, groups: npt.NDArray[Any] | None, folds: Sequence[Sequence[Fold]]
+    ) -> None:
+        sizes = [len(train) for repeat in folds for train, _ in repeat]
         self.n = n
-        self.covers = covers
+        self.everyone = np.arange(n)
+        self.cells = [(r, train, test) for r, repeat in enumerate(folds) for train, test in repeat]
+        self.repeats = range(len(folds))
+        self.covers = COVERS.format(n_train=round(float(np.mean(sizes))))
         self.code = None if groups is None else np.unique(groups, return_inverse=True)[1]
+        self.n_patients = n if self.code is None else int(self.code.max()) + 1
         self.results: list[PerformanceEstimate] = []
 
-    def add(
+    def within(
+        self,
+        metric: str,
+        horizon: float | None,
+        judge: Callable[..., MetricEstimate | TimedEstimate],
+    ) -> None:
+        """Add a metric computed within each fold by ``judge(repeat, train, test)``."""
+        self._add(
+            metric,
+            horizon,
+            "logit",
+            [
+                lambda cell=cell: _cut(judge(*cell), self.n, cell[2], cell[1], cell[0])  # type: ignore[misc]
+                for cell in self.cells
+            ],
+        )
+
+    def pooled(
         self,
         metric: str,
         horizon: float | None,
         scale: Scale,
-        cuts: Sequence[Callable[[], _Cut]],
-        no_interval: str | None = None,
+        judge: Callable[[int], MetricEstimate | TimedEstimate],
+    ) -> None:
+        """Add a metric computed on each repeat's pooled predictions by ``judge(repeat)``."""
+        self._add(
+            metric,
+            horizon,
+            scale,
+            [
+                lambda r=r: _cut(judge(r), self.n, self.everyone, self.everyone, r)  # type: ignore[misc]
+                for r in self.repeats
+            ],
+        )
+
+    def calibration(self, horizon: float | None, judge: Callable[[int], CalibrationResult]) -> None:
+        """Add slope, intercept, O:E and ICI of pooled probabilities."""
+        once = lru_cache(maxsize=None)(judge)
+        self.pooled("calibration_slope", horizon, "identity", lambda r: once(r).slope)
+        self.pooled("calibration_intercept", horizon, "identity", lambda r: once(r).intercept)
+        self.pooled("observed_expected", horizon, "log", lambda r: once(r).observed_expected)
+        values, reason = _defined(
+            [lambda r=r: _Cut(once(r).ici, np.zeros(0), r) for r in self.repeats]  # type: ignore[misc]
+        )
+        ici = float(np.mean([cut.value for cut in values])) if values else None
+        self._put("ici", horizon, ici, (None, None, None), _NO_INTERVAL, len(values), reason)
+
+    def _add(
+        self, metric: str, horizon: float | None, scale: Scale, calls: Sequence[_CutCall]
     ) -> None:
         """Average a metric over its cuts; cuts it is undefined in are left out and counted."""
-        done: list[_Cut] = []
-        reason = None
-        for cut in cuts:
-            try:
-                done.append(cut())
-            except NotEstimableError as error:
-                reason = str(error)
-        if 2 * len(done) < len(cuts):
-            self.results.append(
-                PerformanceEstimate(
-                    metric,
-                    None,
-                    None,
-                    None,
-                    self.n,
-                    horizon,
-                    None,
-                    "No estimate.",
-                    len(done),
-                    reason,
-                )
-            )
+        cuts, reason = _defined(calls)
+        if 2 * len(cuts) < len(calls):
+            self._put(metric, horizon, None, (None, None, None), "No estimate.", len(cuts), reason)
             return
-        value = float(np.mean([cut.value for cut in done]))
-        if no_interval is not None:
-            self.results.append(
-                PerformanceEstimate(
-                    metric, value, None, None, self.n, horizon, None, no_interval, len(done)
-                )
-            )
-            return
-        shares = np.mean([cut.shares for cut in done], axis=0)
+        value = float(np.mean([cut.value for cut in cuts]))
+        shares = np.mean([cut.shares for cut in cuts], axis=0)
+        error, freedom = self._standard_error(cuts, shares)
+        bounds = interval(value, error, scale, degrees_of_freedom=freedom)
+        self._put(metric, horizon, value, (*bounds, error), self.covers, len(cuts), None, shares)
+
+    def _standard_error(self, cuts: Sequence[_Cut], shares: Floats) -> tuple[float, float]:
+        """Standard error and its degrees of freedom.
+
+        The patients' shares give the variance over cohorts; the spread between repeats gives what
+        the random splits add, which no first-order share can see. The degrees of freedom are those
+        of a chi-squared variable as variable as the sum of squared shares (Satterthwaite), so that
+        a variance carried by few patients gets a wider interval.
+        """
         units = shares if self.code is None else np.bincount(self.code, weights=shares)
         m = len(units)
-        error = float(np.sqrt((units**2).sum() * m / max(m - 1, 1)))
-        low, high = interval(value, error, scale)
+        squares = units**2
+        cohorts = float(squares.sum()) * m / max(m - 1, 1)
+        spread = float(squares.var())
+        freedom = max(2.0 * m * float(squares.mean()) ** 2 / spread, 2.0) if spread > 0 else np.inf
+        repeats: dict[int, list[float]] = {}
+        for cut in cuts:
+            repeats.setdefault(cut.repeat, []).append(cut.value)
+        means = [float(np.mean(values)) for values in repeats.values()]
+        splits = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
+        return float(np.sqrt(cohorts + splits)), freedom
+
+    def _put(
+        self,
+        metric: str,
+        horizon: float | None,
+        value: float | None,
+        bounds: tuple[float | None, float | None, float | None],
+        covers: str,
+        n_parts: int,
+        reason: str | None,
+        shares: Floats | None = None,
+    ) -> None:
+        """Append one estimate."""
+        low, high, error = bounds
         self.results.append(
             PerformanceEstimate(
                 metric,
                 value,
                 low,
                 high,
-                self.n,
+                self.n_patients,
                 horizon,
                 error,
-                self.covers,
-                len(done),
-                None,
+                covers,
+                n_parts,
+                reason,
                 shares,
             )
         )
 
 
-_NO_INTERVAL = (
-    "No interval: a distance from perfect calibration cannot be below 0, so noise alone makes it "
-    "positive."
-)
+def _defined(calls: Sequence[_CutCall]) -> tuple[list[_Cut], str | None]:
+    """The cuts that could be computed, and the last reason where one could not."""
+    cuts, reason = [], None
+    for call in calls:
+        try:
+            cuts.append(call())
+        except NotEstimableError as failure:
+            reason = str(failure)
+    return cuts, reason
 
 
 def survival_performance(
@@ -181,118 +268,61 @@ def survival_performance(
     Arrays are (n_repeats, n_patients[, n_times]); ``reference`` holds the Kaplan-Meier curve of the
     training patients of each patient's fold.
     """
-    from biomarker.metrics import (
-        brier_score,
-        brier_skill,
-        concordance_index,
-        integrated_brier_score,
-        time_dependent_auc,
-        uno_concordance_index,
+    collect = _Collector(len(y), groups, folds)
+    last = float(times[-1])
+    collect.within(
+        "uno_concordance_index",
+        tau,
+        lambda r, train, test: uno_concordance_index(y[train], y[test], risk[r, test], tau),
     )
-    from biomarker.metrics.scoring_rules import integrated_brier_skill
-
-    n = len(y)
-    collect = _Collector(n, groups, _covers(folds))
-    everyone = np.arange(n)
-    cells = [(r, train, test) for r, repeat in enumerate(folds) for train, test in repeat]
-
-    def uno(r: int, train: Any, test: Any) -> _Cut:
-        result = uno_concordance_index(y[train], y[test], risk[r, test], tau)
-        return _Cut(result.value, _shares(result, n, test, train))
-
-    def harrell(r: int, train: Any, test: Any) -> _Cut:
-        result = concordance_index(y[test], risk[r, test])
-        return _Cut(result.value, _shares(result, n, test, train))
-
-    collect.add("uno_concordance_index", tau, "logit", _within(uno, cells))
-    collect.add("concordance_index", None, "logit", _within(harrell, cells))
-
-    def integrated(r: int, skill: bool) -> _Cut:
-        score = integrated_brier_skill if skill else integrated_brier_score
-        result = score(y, y, survival[r], times, reference=reference[r])
-        return _Cut(float(result.value[0]), _shares(result, n, everyone, everyone, 0))
-
-    repeats = range(len(folds))
-    for name, scale, flag in (
-        ("integrated_brier_score", "log", False),
-        ("integrated_brier_skill", "log_complement", True),
-    ):
-        pooled = [lambda r=r, flag=flag: integrated(r, flag) for r in repeats]
-        collect.add(name, float(times[-1]), scale, pooled)  # type: ignore[arg-type]
+    collect.within(
+        "concordance_index", None, lambda r, train, test: concordance_index(y[test], risk[r, test])
+    )
+    collect.pooled(
+        "integrated_brier_score",
+        last,
+        "log",
+        lambda r: integrated_brier_score(y, y, survival[r], times, reference=reference[r]),
+    )
+    collect.pooled(
+        "integrated_brier_skill",
+        last,
+        "log_complement",
+        lambda r: integrated_brier_skill(y, y, survival[r], times, reference=reference[r]),
+    )
     for number, horizon in enumerate(map(float, horizons)):
-
-        def area(r: int, train: Any, test: Any, horizon: float = horizon) -> _Cut:
-            result = time_dependent_auc(y[train], y[test], risk[r, test], [horizon])
-            return _Cut(float(result.value[0]), _shares(result, n, test, train, 0))
-
-        collect.add("time_dependent_auc", horizon, "logit", _within(area, cells))
         at, null = horizon_survival[:, :, number], horizon_reference[:, :, number]
-
-        def score(
-            r: int, metric: Any, horizon: float = horizon, at: Floats = at, null: Floats = null
-        ) -> _Cut:
-            result = metric(y, y, at[r], [horizon], reference=null[r])
-            return _Cut(float(result.value[0]), _shares(result, n, everyone, everyone, 0))
-
-        collect.add(
-            "brier_score", horizon, "log", [lambda r=r: score(r, brier_score) for r in repeats]
-        )
-        collect.add(
-            "brier_skill",
-            horizon,
-            "log_complement",
-            [lambda r=r: score(r, brier_skill) for r in repeats],
-        )
-        _add_calibration(collect, _survival_calibration(y, at, horizon), len(folds), horizon)
+        _at_horizon(collect, y, risk, at, null, horizon)
     return collect.results
 
 
-def _covers(folds: Sequence[Sequence[Fold]]) -> str:
-    """The sentence that says what the intervals cover."""
-    sizes = [len(train) for repeat in folds for train, _ in repeat]
-    return COVERS.format(n_train=round(float(np.mean(sizes))))
-
-
-def _within(
-    metric: Callable[..., _Cut], cells: Sequence[tuple[int, Any, Any]]
-) -> list[Callable[[], _Cut]]:
-    """One call per fold."""
-    return [lambda cell=cell: metric(*cell) for cell in cells]  # type: ignore[misc]
-
-
-def _survival_calibration(y: Any, at: Floats, horizon: float) -> Callable[[int], Any]:
-    """Calibration of one repeat's pooled predictions at a horizon."""
-    from biomarker.metrics import calibration
-
-    return lambda r: calibration(y, y, at[r], horizon)
-
-
-def _add_calibration(
-    collect: _Collector, calibrate: Callable[[int], Any], n_repeats: int, horizon: float | None
+def _at_horizon(
+    collect: _Collector,
+    y: npt.NDArray[Any],
+    risk: Floats,
+    survival: Floats,
+    reference: Floats,
+    horizon: float,
 ) -> None:
-    """Slope, intercept, O:E and ICI on pooled probabilities."""
-    everyone = np.arange(collect.n)
-    cache: dict[int, Any] = {}
-
-    def result(r: int) -> Any:
-        if r not in cache:
-            cache[r] = calibrate(r)
-        return cache[r]
-
-    def part(r: int, name: str) -> _Cut:
-        found = getattr(result(r), name)
-        return _Cut(found.value, _shares(found, collect.n, everyone, everyone))
-
-    repeats = range(n_repeats)
-    for metric, name, scale in (
-        ("calibration_slope", "slope", "identity"),
-        ("calibration_intercept", "intercept", "identity"),
-        ("observed_expected", "observed_expected", "log"),
-    ):
-        cuts = [lambda r=r, name=name: part(r, name) for r in repeats]
-        collect.add(metric, horizon, scale, cuts)  # type: ignore[arg-type]
-    distance = [lambda r=r: _Cut(result(r).ici, np.zeros(0)) for r in repeats]
-    collect.add("ici", horizon, "identity", distance, _NO_INTERVAL)
+    """Add the metrics of one horizon."""
+    collect.within(
+        "time_dependent_auc",
+        horizon,
+        lambda r, train, test: time_dependent_auc(y[train], y[test], risk[r, test], [horizon]),
+    )
+    collect.pooled(
+        "brier_score",
+        horizon,
+        "log",
+        lambda r: brier_score(y, y, survival[r], [horizon], reference=reference[r]),
+    )
+    collect.pooled(
+        "brier_skill",
+        horizon,
+        "log_complement",
+        lambda r: brier_skill(y, y, survival[r], [horizon], reference=reference[r]),
+    )
+    collect.calibration(horizon, lambda r: calibration(y, y, survival[r], horizon))
 
 
 def response_performance(
@@ -302,28 +332,13 @@ def response_performance(
     groups: npt.NDArray[Any] | None,
 ) -> list[PerformanceEstimate]:
     """AUC within folds; Brier score, log loss and calibration on pooled probabilities."""
-    from biomarker.metrics import log_loss, response_brier, response_calibration, roc_auc
-
-    n = len(response)
-    collect = _Collector(n, groups, _covers(folds))
-    everyone = np.arange(n)
-    cells = [(r, train, test) for r, repeat in enumerate(folds) for train, test in repeat]
-
-    def area(r: int, train: Any, test: Any) -> _Cut:
-        result = roc_auc(response[test], probability[r, test])
-        return _Cut(result.value, _shares(result, n, test, train))
-
-    collect.add("roc_auc", None, "logit", _within(area, cells))
-
-    def pooled(r: int, metric: Any) -> _Cut:
-        result = metric(response, probability[r])
-        return _Cut(result.value, _shares(result, n, everyone, everyone))
-
-    repeats = range(len(folds))
-    for name, metric in (("response_brier", response_brier), ("log_loss", log_loss)):
-        cuts = [lambda r=r, metric=metric: pooled(r, metric) for r in repeats]
-        collect.add(name, None, "log", cuts)  # type: ignore[arg-type]
-    _add_calibration(
-        collect, lambda r: response_calibration(response, probability[r]), len(folds), None
+    collect = _Collector(len(response), groups, folds)
+    collect.within(
+        "roc_auc", None, lambda r, train, test: roc_auc(response[test], probability[r, test])
     )
+    collect.pooled(
+        "response_brier", None, "log", lambda r: response_brier(response, probability[r])
+    )
+    collect.pooled("log_loss", None, "log", lambda r: log_loss(response, probability[r]))
+    collect.calibration(None, lambda r: response_calibration(response, probability[r]))
     return collect.results
