@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +58,7 @@ class Outcome:
     excluded: Mapping[str, int]
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["survival", "response"]:
         """``survival`` or ``response``."""
         return self.endpoint.type
 
@@ -144,7 +144,9 @@ class Cohort:
     def treated(self) -> Bools | None:
         """True where the patient was not on control; None where the file has no arm column."""
         arm = self.study.arm_column
-        return self.columns[arm].values == 1.0 if arm in self.columns else None
+        if arm is None or arm not in self.columns:
+            return None
+        return np.asarray(self.columns[arm].values == 1.0)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -334,11 +336,7 @@ class _Reader:
     def _outcomes(self) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         for name, endpoint in self.study.endpoints.items():
-            needed = (
-                (endpoint.duration, endpoint.event)
-                if isinstance(endpoint, SurvivalEndpoint)
-                else (endpoint.column,)
-            )
+            needed = endpoint.columns
             absent = [column for column in needed if column not in self.table.column_names]
             if absent:
                 if len(absent) < len(needed):
@@ -428,11 +426,7 @@ class _Reader:
     def _check_informative(self, outcome: Outcome) -> None:
         positive = int(np.count_nonzero(outcome.event))
         n = len(outcome.y)
-        column = (
-            outcome.endpoint.event
-            if isinstance(outcome.endpoint, SurvivalEndpoint)
-            else outcome.endpoint.column
-        )
+        column = outcome.endpoint.columns[-1]
         if n == 0 and self.table.num_rows:
             self._fault(
                 None, column, "no outcomes", f"no known outcome for '{outcome.name}'",

@@ -182,6 +182,11 @@ class SurvivalEndpoint(_Spec):
     competing: bool = False
     primary: bool = False
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the endpoint is read from."""
+        return (self.duration, self.event)
+
     @model_validator(mode="after")
     def _coded(self) -> SurvivalEndpoint:
         both = set(self.event_values) & set(self.censored_values)
@@ -204,6 +209,11 @@ class ResponseEndpoint(_Spec):
     not_evaluable_rule: Literal["non_response", "exclude"] = "exclude"
     missing_rule: Literal["non_response", "exclude"] = "exclude"
     primary: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the endpoint is read from."""
+        return (self.column,)
 
     @model_validator(mode="after")
     def _disjoint(self) -> ResponseEndpoint:
@@ -300,10 +310,7 @@ class Study(_Spec):
     def _check_endpoints(self) -> None:
         used: set[str] = set()
         for name, endpoint in self.endpoints.items():
-            if isinstance(endpoint, SurvivalEndpoint):
-                needed = (endpoint.duration, endpoint.event)
-            else:
-                needed = (endpoint.column,)
+            needed = endpoint.columns
             for column in needed:
                 if column not in self.columns or self.columns[column].role != "endpoint":
                     raise ValueError(

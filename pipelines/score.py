@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from biomarker.errors import SchemaError
+from biomarker.errors import SchemaError, UsageError
 from biomarker.features.encoding import FrozenColumn
 from biomarker.parsing import State, to_arrow
 from pipelines.bundle import Bundle, load_bundle
@@ -56,6 +56,7 @@ def score(
     out: str | Path | None = None,
     drivers: int = 0,
     allow_undeclared: bool = False,
+    store: str | Path | None = None,
 ) -> Scored:
     """Score a file or a frame.
 
@@ -77,7 +78,7 @@ def score(
     CohortError
         If the file itself is damaged.
     """
-    bundle = model if isinstance(model, Bundle) else resolve_bundle(model)
+    bundle = model if isinstance(model, Bundle) else resolve_bundle(model, store)
     if isinstance(source, (str, Path)):
         from pipelines.readers import read_table
 
@@ -100,12 +101,12 @@ def table_from_frame(frame: Any) -> pa.Table:
     )
 
 
-def resolve_bundle(model: str | Path) -> Bundle:
+def resolve_bundle(model: str | Path, store: str | Path | None = None) -> Bundle:
     """A bundle from its folder, or from the registry where the name starts with ``models:/``."""
     if str(model).startswith("models:/"):
         from pipelines.tracking import registered_bundle
 
-        return load_bundle(registered_bundle(str(model)))
+        return load_bundle(registered_bundle(str(model), store))
     return load_bundle(model)
 
 
@@ -119,7 +120,9 @@ def score_table(
     flags: list[tuple[str, str, Bools]] = []
     for index, column in enumerate(bundle.encoder.columns):
         raw[:, index], found = _read_column(column, table[column.name])
-        flags += [(f"{reason}:{column.name}", column.reaction(reason), hit) for reason, hit in found]
+        flags += [
+            (f"{reason}:{column.name}", column.reaction(reason), hit) for reason, hit in found
+        ]
     flags += _duplicate_ids(bundle, table)
     refused = np.zeros(n, bool)
     warned = np.zeros(n, bool)
@@ -170,7 +173,7 @@ def _check_schema(bundle: Bundle, table: pa.Table, allow_undeclared: bool) -> tu
         )
     id_name = bundle.id_column or "row"
     if id_name in _output_names(bundle):
-        raise ValueError(
+        raise UsageError(
             f"The id column must not be named like an output; got '{id_name}'. Rename it."
         )
     return unknown
@@ -204,9 +207,7 @@ def _read_column(
     """Parsed values, NaN where no number may be used, and what stood out."""
     parsed = column.plan.rule.parse(values)
     found = column.review(parsed.values, parsed.states)
-    unusable = (parsed.states >= State.UNPARSABLE) & (
-        parsed.states != State.OUTSIDE_ALLOWED_RANGE
-    )
+    unusable = (parsed.states >= State.UNPARSABLE) & (parsed.states != State.OUTSIDE_ALLOWED_RANGE)
     raw = parsed.values
     if "unseen_category" in found:
         unusable = unusable | found["unseen_category"]
@@ -256,19 +257,19 @@ def _numbers(bundle: Bundle, raw: Floats, usable: Bools, drivers: int) -> dict[s
         else:
             out["response_probability"] = _laid_out(model.predict_response(features), usable)
     if drivers:
-        out |= _driver_columns(bundle, features, usable, drivers)
+        out |= _driver_columns(bundle, raw[usable], usable, drivers)
     return out
 
 
-def _driver_columns(
-    bundle: Bundle, features: Floats, usable: Bools, drivers: int
-) -> dict[str, Any]:
-    from biomarker.explain.attribution import contributions, drivers as largest
+def _driver_columns(bundle: Bundle, raw: Floats, usable: Bools, drivers: int) -> dict[str, Any]:
+    from biomarker.explain.attribution import contributions
+    from biomarker.explain.attribution import drivers as largest
 
-    values, sources = contributions(bundle.fitted, features)
-    names, signed = largest(values, sources, min(drivers, len(sources)))
+    split = contributions(bundle.fitted, raw)
+    order, signed = largest(split.values, min(drivers, len(split.sources)))
+    names = np.array(split.sources, dtype=object)[order]
     out: dict[str, Any] = {}
-    for k in range(names.shape[1]):
+    for k in range(order.shape[1]):
         text = np.full(len(usable), None, dtype=object)
         text[usable] = names[:, k]
         out[f"driver_{k + 1}"] = text
@@ -330,10 +331,4 @@ def write_scores(table: pa.Table, out: str | Path) -> None:
         with atomic_file(path) as temporary:
             pa_csv.write_csv(table, temporary)
     else:
-        raise ValueError(
-            f"The output must end in .parquet or .csv; got '{path.name}'. Rename it."
-        )
-
-
-
-
+        raise UsageError(f"The output must end in .parquet or .csv; got '{path.name}'. Rename it.")

@@ -1,10 +1,12 @@
-"""Runs, models and aliases in MLflow: one parent run a study, a child a model, bundles registered."""
+"""Runs, models and aliases in MLflow: a parent run a study, a child a model, bundles registered."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -16,7 +18,14 @@ from biomarker import __version__
 from biomarker.errors import TrackingError
 from pipelines.tracking_store import artifact_location, open_store, quiet_mlflow
 
-__all__ = ["StudyTracker", "promote", "registered_bundle", "serving_requirements"]
+__all__ = [
+    "StudyTracker",
+    "promote",
+    "registered_bundle",
+    "serve_ui",
+    "serving_requirements",
+    "stored_report",
+]
 
 _SERVING = (
     "mlflow",
@@ -143,7 +152,11 @@ class StudyTracker:
         from mlflow.entities import LoggedModelOutput
 
         logged = self.client.create_logged_model(
-            self.experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="bundle"
+            self.experiment_id,
+            name=name,
+            source_run_id=run_id,
+            tags=dict(tags),
+            model_type="bundle",
         )
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
@@ -233,6 +246,47 @@ def promote(
             f"The registered model must have {what}; '{name}' has not. {_known(client, name)}"
         ) from None
     return chosen, former
+
+
+def stored_report(run: str, store: str | Path | None = None) -> str:
+    """The HTML report of a run, by run id or by study name (its latest run).
+
+    Raises
+    ------
+    TrackingError
+        If there is no such run or it has no report.
+    """
+    client = open_store(store)
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    run_id = run
+    experiment = client.get_experiment_by_name(run)
+    if experiment is not None:
+        found = client.search_runs(
+            [experiment.experiment_id],
+            filter_string="tags.`biomarker.kind` = 'study' and attributes.status = 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        run_id = found[0].info.run_id if found else run
+    try:
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/report.html"))
+    except (MlflowException, OSError):
+        raise TrackingError(
+            f"The tracking store must hold a finished run '{run}' with a report; it does not."
+        ) from None
+
+
+def serve_ui(port: int, store: str | Path | None = None) -> int:
+    """Run MLflow's pages on the loopback address until stopped; returns its exit code."""
+    client = open_store(store)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", client.tracking_uri, "--workers", "1"]
+    try:
+        return subprocess.call(command)  # noqa: S603  # our own interpreter, no shell, fixed words
+    except KeyboardInterrupt:
+        return 0
 
 
 def _known(client: Any, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Open the tracking store safely: made once under a lock, never half-opened, upgraded on request."""
+"""The tracking store: made once under a lock, never half-opened, upgraded on request."""
 
 from __future__ import annotations
 
@@ -183,7 +183,9 @@ def _newer(found: str | None) -> str:
 def _revisions(database: Path) -> tuple[str | None, str, bool]:
     """The store's schema revision, this MLflow's, and whether the former is in its history."""
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        ) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError:
         raise TrackingError(

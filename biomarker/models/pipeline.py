@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from biomarker.features.encoding import ColumnPlan, FrozenEncoder, fit_encoder
+from biomarker.models.zoo import model_choice
 
-__all__ = ["EncodedModel"]
+__all__ = ["EncodedModel", "PipelineBuilder"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,3 +85,22 @@ class EncodedModel(BaseEstimator):
     def predict_response(self, X: Floats) -> Floats:
         """Probability of response; shape (n_patients,)."""
         return np.asarray(self.model.predict_response(self.encode(X)))
+
+
+@dataclass(frozen=True)
+class PipelineBuilder:
+    """Builds unfitted pipelines of one zoo model; a plain object, so that processes can share it.
+
+    Parameters
+    ----------
+    plans : tuple of ColumnPlan
+    model : str
+        Name in the zoo.
+    """
+
+    plans: tuple[ColumnPlan, ...]
+    model: str
+
+    def __call__(self, params: Mapping[str, Any], seed: int) -> EncodedModel:
+        """A fresh pipeline with these parameters; ``seed`` feeds the model's random parts."""
+        return EncodedModel(self.plans, model_choice(self.model).build(params, seed))

@@ -1,0 +1,1 @@
+"""What the data can carry: sample size, and what choosing a cut-point costs."""

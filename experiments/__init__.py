@@ -1,0 +1,1 @@
+"""Benchmarks and numbered questions; stays in the checkout."""

@@ -1,0 +1,448 @@
+"""The ``biomarker`` command: thin wiring from flags to the functions a notebook would call.
+
+Nothing heavy is imported before a command runs, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from biomarker import __version__
+from biomarker.errors import (
+    BiomarkerError,
+    BundleError,
+    CohortError,
+    NotEstimableError,
+    OutcomeError,
+    SchemaError,
+    StorageError,
+    TrackingError,
+)
+
+__all__ = ["main"]
+
+EXIT_OK, EXIT_USAGE, EXIT_DATA, EXIT_MODEL, EXIT_PARTIAL, EXIT_STORAGE = 0, 2, 3, 4, 5, 6
+_EXITS: tuple[tuple[type[BiomarkerError], int], ...] = (
+    (CohortError, EXIT_DATA),
+    (OutcomeError, EXIT_DATA),
+    (NotEstimableError, EXIT_DATA),
+    (BundleError, EXIT_MODEL),
+    (SchemaError, EXIT_MODEL),
+    (StorageError, EXIT_STORAGE),
+    (TrackingError, EXIT_STORAGE),
+)
+_SHOWN_FAULTS = 40
+
+_EPILOG = """\b
+Exit codes: 0 done · 2 usage or study · 3 data · 4 model or schema · 5 some rows refused · 6 storage
+"""
+
+
+def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn our errors into one clear message and the documented exit code."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except BiomarkerError as error:
+            _explain(error, bool(kwargs.get("show_values")), bool(kwargs.get("as_json")))
+
+    return run
+
+
+def _explain(error: BiomarkerError, show_values: bool, as_json: bool) -> NoReturn:
+    """Say what went wrong on stderr (and as JSON on stdout when asked), then exit."""
+    code = next((code for kind, code in _EXITS if isinstance(error, kind)), EXIT_USAGE)
+    rows: list[dict[str, str]] = []
+    if isinstance(error, CohortError) and error.faults:
+        from pipelines.ingest import fault_rows
+        from pipelines.terminal import table
+
+        rows = fault_rows(error.faults, getattr(error, "file", None), show_values)  # type: ignore[arg-type]
+        click.echo(table(rows[:_SHOWN_FAULTS]), err=True)
+        if len(rows) > _SHOWN_FAULTS:
+            click.echo(
+                f"... and {len(rows) - _SHOWN_FAULTS} more (all of them with --json)", err=True
+            )
+        click.echo("", err=True)
+    click.echo(f"Error: {error}", err=True)
+    if as_json:
+        body = {"error": type(error).__name__, "message": str(error), "faults": rows}
+        click.echo(json.dumps({**body, "exit_code": code}, indent=1))
+    sys.exit(code)
+
+
+def _next(text: str) -> None:
+    """Suggest the next command, on stderr so that stdout stays a result."""
+    click.echo(f"\nNext: {text}", err=True)
+
+
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_study_flag = click.option(
+    "--study", "study_name", default="il2", show_default=True, metavar="NAME|FILE",
+    help="il2, actg175, gbsg2, or a study TOML file.",
+)  # fmt: skip
+_store_flag = click.option(
+    "--store", metavar="FOLDER|URI", default=None,
+    help="Tracking store. Default: MLFLOW_TRACKING_URI, else ./biomarker-runs.",
+)  # fmt: skip
+_undeclared_flag = click.option(
+    "--allow-undeclared", is_flag=True, help="Leave aside columns the study does not name."
+)
+_values_flag = click.option(
+    "--show-values", is_flag=True, help="Show faulty values on this terminal (default: masked)."
+)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="biomarker")
+def main() -> None:
+    r"""Fit, explain and judge biomarker response models.
+
+    \b
+    Start here:
+      biomarker simulate il2-rcc --patients 500 --out cohort.csv
+      biomarker check cohort.csv --study cohort.study.toml
+      biomarker train cohort.csv --study cohort.study.toml
+      biomarker score new.csv --model models:/NAME@candidate --out scores.parquet
+    """
+
+
+@main.command()
+@click.option("--from", "source", required=True, metavar="FILE", help="A CSV, TSV or Parquet file.")
+@click.option("--out", metavar="FILE", help="Write here instead of stdout.")
+@click.option("--name", default=None, help="Name for the study. Default: the file's name.")
+@_guarded
+def study(source: str, out: str | None, name: str | None) -> None:
+    r"""Draft a study TOML by looking at a file's columns.
+
+    \b
+    Example:
+      biomarker study --from trial.csv --out trial.toml
+    """
+    from pipelines.draft import draft_study
+    from pipelines.readers import read_table
+
+    text = draft_study(read_table(source).table, name or Path(source).name.split(".")[0])
+    if out is None:
+        click.echo(text)
+        return
+    from pipelines.storage import write_text
+
+    write_text(out, text)
+    click.echo(f"Drafted {out}. Confirm every line marked CHECK.")
+    _next(f"biomarker check {source} --study {out}")
+
+
+@main.command()
+@click.argument("file")
+@_study_flag
+@_undeclared_flag
+@_values_flag
+@_json_flag
+@_guarded
+def check(
+    file: str, study_name: str, allow_undeclared: bool, show_values: bool, as_json: bool
+) -> None:
+    r"""Say what was understood of a cohort file, or everything wrong with it.
+
+    \b
+    Example:
+      biomarker check cohort.csv --study il2
+    """
+    from pipelines.ingest import load_cohort
+    from pipelines.summary import summarise
+
+    cohort = load_cohort(file, study_name, allow_undeclared=allow_undeclared)
+    summary = summarise(cohort)
+    if as_json:
+        click.echo(json.dumps(summary.to_dict(), indent=1))
+        return
+    from pipelines.summary_text import summary_text
+
+    click.echo(summary_text(summary))
+    _next(f"biomarker train {file} --study {study_name}")
+
+
+@main.command()
+@click.argument("file")
+@_study_flag
+@click.option(
+    "--models", metavar="A,B,...", help="Models to fit. Default: all that fit the endpoint."
+)
+@click.option("--endpoint", "endpoints", multiple=True, help="Endpoint(s) to model. Default: all.")
+@click.option("--folds", type=int, help="Outer folds.")
+@click.option("--repeats", type=int, help="Repeats of the outer folds.")
+@click.option("--inner-folds", type=int, help="Folds for tuning, inside each outer fold.")
+@click.option("--seed", type=int, help="Seed of every random choice.")
+@click.option("--jobs", type=int, help="Processes; 0 takes every core.")
+@click.option(
+    "--out", metavar="FOLDER", help="Report and bundles. Default: biomarker-output/STUDY."
+)
+@click.option("--name", "run_name", help="Name of the run in MLflow.")
+@_store_flag
+@_undeclared_flag
+@_values_flag
+@_json_flag
+@_guarded
+def train(
+    file: str,
+    study_name: str,
+    models: str | None,
+    endpoints: tuple[str, ...],
+    out: str | None,
+    run_name: str | None,
+    store: str | None,
+    allow_undeclared: bool,
+    show_values: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    r"""Validate, fit, explain, track and report every model of a study.
+
+    \b
+    Examples:
+      biomarker train cohort.csv --study il2
+      biomarker train trial.parquet --study trial.toml --models cox,boosted_cox --repeats 5
+    """
+    from pipelines.terminal import Progress
+    from pipelines.train import train as run_training
+
+    result = run_training(
+        file,
+        study_name,
+        models=models.split(",") if models else None,
+        endpoints=endpoints or None,
+        out=out,
+        store=store,
+        run_name=run_name,
+        allow_undeclared=allow_undeclared,
+        progress=Progress(),
+        **flags,
+    )
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    from pipelines.terminal import table
+
+    click.echo(table(result.performance_rows()))
+    click.echo("")
+    for line in result.places():
+        click.echo(line)
+    first = next(iter(result.registered))
+    _next(f"biomarker score NEW.csv --model models:/{first}@candidate --out scores.parquet")
+
+
+@main.command()
+@click.argument("run")
+@click.option("--out", required=True, metavar="FILE", help="Where to write the HTML report.")
+@_store_flag
+@_guarded
+def report(run: str, out: str, store: str | None) -> None:
+    r"""Fetch the report of a tracked run.
+
+    RUN is a run id, or a study's name for its latest run.
+
+    \b
+    Example:
+      biomarker report gbsg2 --out report.html
+    """
+    from pipelines.storage import write_text
+    from pipelines.tracking import stored_report
+
+    write_text(out, stored_report(run, store))
+    click.echo(f"Report: {out}")
+
+
+@main.command()
+@click.argument("file")
+@click.option(
+    "--model", required=True, metavar="MODEL",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle folder.",
+)  # fmt: skip
+@click.option("--out", required=True, metavar="FILE", help=".parquet or .csv")
+@click.option("--drivers", type=click.IntRange(0, 50), default=0, help="Top contributions per row.")
+@_store_flag
+@_undeclared_flag
+@_json_flag
+@_guarded
+def score(
+    file: str,
+    model: str,
+    out: str,
+    drivers: int,
+    store: str | None,
+    allow_undeclared: bool,
+    as_json: bool,
+) -> None:
+    r"""Score a cohort file: one output row per input row.
+
+    Exit code 5 when some rows were refused: they are in the output, without a number and with
+    the reason.
+
+    \b
+    Example:
+      biomarker score new.csv --model models:/il2-os@champion --out scores.parquet
+    """
+    from pipelines.score import resolve_bundle
+    from pipelines.score import score as run_scoring
+
+    bundle = resolve_bundle(model, store)
+    scored = run_scoring(file, bundle, out=out, drivers=drivers, allow_undeclared=allow_undeclared)
+    body = {
+        "rows": scored.table.num_rows,
+        "out": out,
+        "status": scored.counts,
+        "reasons": scored.reasons,
+        "undeclared_columns": list(scored.ignored),
+        "model": bundle.description["name"],
+        "bundle": bundle.digest,
+    }
+    if as_json:
+        click.echo(json.dumps(body, indent=1))
+    else:
+        _tell_scores(body)
+    if scored.counts["refused"]:
+        sys.exit(EXIT_PARTIAL)
+
+
+def _tell_scores(body: dict[str, Any]) -> None:
+    counts = body["status"]
+    click.echo(
+        f"{body['rows']} rows scored into {body['out']}: "
+        + ", ".join(f"{count} {status}" for status, count in counts.items())
+    )
+    if body["undeclared_columns"]:
+        click.echo(f"Left aside (not declared): {', '.join(body['undeclared_columns'])}", err=True)
+    if body["reasons"]:
+        from pipelines.terminal import table
+
+        rows = [{"reason": reason, "rows": count} for reason, count in body["reasons"].items()]
+        click.echo("", err=True)
+        click.echo(table(rows), err=True)
+
+
+@main.command()
+@click.argument("model")
+@_store_flag
+@_json_flag
+@_guarded
+def inspect(model: str, store: str | None, as_json: bool) -> None:
+    r"""Say what a bundle or a registered model is.
+
+    \b
+    Example:
+      biomarker inspect biomarker-output/gbsg2/bundles/rfs-cox
+    """
+    from pipelines.score import resolve_bundle
+
+    bundle = resolve_bundle(model, store)
+    from pipelines.summary_text import bundle_facts, bundle_text
+
+    click.echo(json.dumps(bundle_facts(bundle), indent=1) if as_json else bundle_text(bundle))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--version", "version", type=int, help="Version to promote. Default: the candidate.")
+@_store_flag
+@_guarded
+def promote(name: str, version: int | None, store: str | None) -> None:
+    r"""Make a registered model's candidate its champion.
+
+    \b
+    Example:
+      biomarker promote gbsg2-rfs
+    """
+    from pipelines.tracking import promote as run_promotion
+
+    chosen, former = run_promotion(name, version, store)
+    before = f" (before: version {former})" if former is not None else ""
+    click.echo(f"{name}: version {chosen} is champion{before}")
+    _next(f"biomarker score FILE --model models:/{name}@champion --out scores.parquet")
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="One line per recipe, its name first.")
+@click.option("--patients", type=click.IntRange(min=1), default=500, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--effect", "effects", multiple=True, metavar="MARKER=KIND:SIZE",
+    help="For example vegf=predictive:0.5 or caix=prognostic:0.7.",
+)  # fmt: skip
+@click.option("--out", metavar="FILE", help=".csv or .parquet")
+@click.option("--truth", metavar="FILE", help="Write the declared truth here (.json or .parquet).")
+@_json_flag
+@_guarded
+def simulate(
+    name: str | None,
+    listing: bool,
+    patients: int,
+    seed: int,
+    effects: tuple[str, ...],
+    out: str | None,
+    truth: str | None,
+    as_json: bool,
+) -> None:
+    r"""Write a synthetic cohort, its study, and on request its declared truth.
+
+    \b
+    Example:
+      biomarker simulate il2-rcc --patients 500 --seed 1 --out cohort.csv
+    """
+    from pipelines import simulate as simulation
+
+    if listing:
+        recipes = simulation.recipe_lines()
+        click.echo(
+            json.dumps(dict(recipes), indent=1)
+            if as_json
+            else "\n".join(f"{recipe}  {line}" for recipe, line in recipes)
+        )
+        return
+    if name is None or out is None:
+        raise click.UsageError("Give a recipe NAME and --out FILE; --list shows the recipes.")
+    written = simulation.write_cohort(name, patients, seed, effects, out, truth)
+    click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written.values()))
+    _next(f"biomarker train {out} --study {written['study']}")
+
+
+@main.command()
+@click.option("--port", type=int, default=5000, show_default=True)
+@_store_flag
+@_guarded
+def ui(port: int, store: str | None) -> None:
+    """Open MLflow's own pages on the loopback address."""
+    from pipelines.tracking import serve_ui
+
+    sys.exit(serve_ui(port, store))
+
+
+@main.command()
+@click.option("--upgrade", is_flag=True, help="Back the store up and migrate it to this MLflow.")
+@_store_flag
+@_guarded
+def store(upgrade: bool, store: str | None) -> None:
+    """Say where runs are kept, and whether this release can read them."""
+    from pipelines import tracking_store
+
+    click.echo(tracking_store.store_uri(store))
+    if upgrade:
+        backup = tracking_store.upgrade_store(store)
+        click.echo("up to date" if backup is None else f"upgraded; backup: {backup.name}")
+    else:
+        tracking_store.open_store(store)
+        click.echo("readable")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What of a training run goes into the tracking store, and under which names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.results import ModelRun, StudyRun
+from pipelines.tracking import StudyTracker
+
+__all__ = ["metric_names", "track_run"]
+
+
+def track_run(
+    run: StudyRun,
+    html: str,
+    bundles: Mapping[str, Path],
+    store: str | Path | None,
+    run_name: str | None,
+) -> tuple[str, dict[str, dict[str, int]]]:
+    """Log a parent run and a child per model; register every bundle.
+
+    Returns
+    -------
+    tuple of str and dict
+        The parent run's id, and registered name to {alias: version}.
+    """
+    summary = run.summary
+    tracker = StudyTracker(summary.study, store)
+    tags = {
+        "dataset.digest": summary.dataset_digest,
+        "study.digest": summary.study_digest,
+        "design": summary.design,
+    }
+    parent = tracker.start(
+        run_name or f"{summary.study} {run.started}",
+        {**tags, "biomarker.kind": "study"},
+        {
+            **{key: _text(setting["value"]) for key, setting in run.settings.items()},
+            "n_patients": summary.n_patients,
+            "source": run.source_name,
+        },
+    )
+    registered: dict[str, dict[str, int]] = {}
+    try:
+        for model in run.models:
+            name = f"{summary.study}-{model.endpoint}"
+            version = _log_model(tracker, run, model, bundles, name, tags)
+            aliases = registered.setdefault(name, {})
+            aliases[model.name] = version
+            tracker.alias(name, model.name.replace("_", "-"), version)
+            if run.best[model.endpoint] == model.name:
+                aliases["candidate"] = version
+                tracker.alias(name, "candidate", version)
+        _log_study(tracker, parent, run, html)
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+    tracker.finish()
+    return parent, registered
+
+
+def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> None:
+    from pipelines.report import report_figures
+    from pipelines.train import performance_table, settings_table
+
+    tracker.text(parent, html, "report.html")
+    tracker.json(parent, run.summary.to_dict(), "cohort.json")
+    tracker.json(parent, run.cohort.study.to_dict(), "study.json")
+    tracker.json(parent, settings_table(run), "settings.json")
+    tracker.json(parent, dict(run.software), "software.json")
+    tracker.json(parent, list(run.limits), "limits.json")
+    rows = [
+        {"endpoint": model.endpoint, "model": model.name, **row}
+        for model in run.models
+        for row in performance_table(model.nested)
+    ]
+    columns = list(rows[0])
+    table = {"columns": columns, "data": [[row[c] for c in columns] for row in rows]}
+    tracker.json(parent, table, "tables/performance.json")
+    for name, svg in report_figures(run).items():
+        tracker.text(parent, svg, f"figures/{name}.svg")
+    headline: dict[str, float] = {}
+    for model in run.models:
+        if run.best[model.endpoint] == model.name:
+            headline |= {f"{model.endpoint}.{k}": v for k, v in metric_names(model).items()}
+    tracker.metrics(parent, headline)
+
+
+def _log_model(
+    tracker: StudyTracker,
+    run: StudyRun,
+    model: ModelRun,
+    bundles: Mapping[str, Path],
+    name: str,
+    tags: Mapping[str, str],
+) -> int:
+    own = {**tags, "endpoint": model.endpoint, "model": model.name, "biomarker.kind": "model"}
+    importance = model.attribution.to_dict()["importance"]
+    child = tracker.child(
+        f"{model.endpoint} {model.name}",
+        own,
+        {
+            **{f"model.{key}": value for key, value in model.params.items()},
+            "model": model.name,
+            "endpoint": model.endpoint,
+            "n_fits": model.nested.n_fits,
+            "n_failed_fits": model.nested.n_failed,
+        },
+        {**metric_names(model), "seconds": model.seconds},
+        {
+            "folds": _fold_table(model),
+            "importance": {key: [row[key] for row in importance] for key in importance[0]},
+        },
+    )
+    key = f"{model.endpoint}-{model.name}"
+    return tracker.model(child, bundles[key], key, name, own)
+
+
+def metric_names(model: ModelRun) -> dict[str, float]:
+    """Performance under stable names: metric, ``_low`` and ``_high``, horizon appended."""
+    metrics: dict[str, float] = {}
+    for estimate in model.nested.performance:
+        at = estimate.horizon is not None and estimate.metric in _AT_HORIZON
+        name = f"{estimate.metric}_{estimate.horizon:g}" if at else estimate.metric
+        for suffix, value in (
+            ("", estimate.value),
+            ("_low", estimate.low),
+            ("_high", estimate.high),
+        ):
+            if value is not None and math.isfinite(value):
+                metrics[name + suffix] = float(value)
+    return metrics
+
+
+_AT_HORIZON = {
+    "time_dependent_auc",
+    "brier_score",
+    "brier_skill",
+    "calibration_slope",
+    "calibration_intercept",
+    "observed_expected",
+    "ici",
+}
+
+
+def _fold_table(model: ModelRun) -> dict[str, list[Any]]:
+    """Sizes, chosen parameters and inner scores of every outer fold; no patient rows."""
+    nested = model.nested
+    table: dict[str, list[Any]] = {
+        "repeat": [], "fold": [], "n_train": [], "n_test": [], "params": [], "inner_scores": [],
+    }  # fmt: skip
+    for repeat, folds in enumerate(nested.folds):
+        for number, (train, test) in enumerate(folds):
+            table["repeat"].append(repeat)
+            table["fold"].append(number)
+            table["n_train"].append(len(train))
+            table["n_test"].append(len(test))
+            table["params"].append(dict(nested.chosen_params[repeat][number]))
+            table["inner_scores"].append(list(nested.inner_scores[repeat][number]))
+    return table
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,441 @@
+"""From a cohort file to validated, explained, tracked models and a report: the main job."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biomarker.cohort import Cohort, Outcome
+from biomarker.errors import NotEstimableError, UsageError
+from biomarker.explain.attribution import attribute
+from biomarker.features.encoding import plan_columns
+from biomarker.models.pipeline import PipelineBuilder
+from biomarker.models.zoo import ModelKind, default_zoo, model_choice
+from biomarker.resampling import joint_strata, spawn
+from biomarker.study import Study, SurvivalEndpoint
+from biomarker.survival.censoring import default_tau, safe_time_grid
+from biomarker.validation.nested import NestedResult, nested_cross_validation, select_and_refit
+from pipelines.bundle import save_bundle
+from pipelines.ingest import load_cohort
+from pipelines.limits import find_limits
+from pipelines.results import ModelRun, StudyRun, TimePlan
+from pipelines.settings import resolve
+from pipelines.storage import write_text
+from pipelines.summary import summarise
+from pipelines.terminal import Progress
+
+__all__ = ["FitRecorder", "TrainResult", "fit_study", "train"]
+
+FitRecorder = Callable[[str, str, dict[str, Any], int, Any], None]
+
+# What decides which model of an endpoint becomes the candidate: a proper score, out of fold.
+KINDS: tuple[ModelKind, ...] = ("survival", "response")
+SELECTION = {"survival": ("integrated_brier_skill", +1), "response": ("log_loss", -1)}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished training run and where everything went.
+
+    Attributes
+    ----------
+    run : StudyRun
+        The estimates, in memory.
+    report : Path
+        The HTML report.
+    bundles : dict
+        ``endpoint-model`` to the bundle folder.
+    registered : dict
+        Registered model name to {alias or model name: version}.
+    run_id : str
+        The parent run in the tracking store.
+    """
+
+    run: StudyRun
+    report: Path
+    bundles: Mapping[str, Path]
+    registered: Mapping[str, Mapping[str, int]]
+    run_id: str
+
+    def performance_rows(self) -> list[dict[str, Any]]:
+        """Headline performance, one row a model, for a terminal."""
+        rows = []
+        for model in self.run.models:
+            headline = (
+                ("uno_concordance_index", "integrated_brier_skill")
+                if model.kind == "survival"
+                else ("roc_auc", "response_brier")
+            )
+            row = {"endpoint": model.endpoint, "model": model.name}
+            for metric in headline:
+                found = next(p for p in model.nested.performance if p.metric == metric)
+                row[metric.replace("_", " ")] = _with_interval(found)
+            row["patients"] = str(model.nested.n_patients)
+            row["candidate"] = "yes" if self.run.best[model.endpoint] == model.name else ""
+            rows.append(row)
+        return rows
+
+    def places(self) -> list[str]:
+        """Where the results are, as lines for a person."""
+        lines = [f"Report   {self.report}", f"Run      {self.run_id}"]
+        lines += [f"Model    models:/{name}@candidate" for name in self.registered]
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form: counts, performance, places; no patient values."""
+        return {
+            "study": self.run.summary.study,
+            "run_id": self.run_id,
+            "report": str(self.report),
+            "bundles": {name: str(path) for name, path in self.bundles.items()},
+            "registered": {name: dict(aliases) for name, aliases in self.registered.items()},
+            "best": dict(self.run.best),
+            "settings": {name: dict(value) for name, value in self.run.settings.items()},
+            "performance": {
+                f"{model.endpoint}-{model.name}": performance_table(model.nested)
+                for model in self.run.models
+            },
+            "limits": list(self.run.limits),
+            "summary": self.run.summary.to_dict(),
+        }
+
+
+def train(
+    source: str | Path | Any,
+    study: Study | str | Path = "il2",
+    *,
+    models: Sequence[str] | None = None,
+    endpoints: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    store: str | Path | None = None,
+    run_name: str | None = None,
+    allow_undeclared: bool = False,
+    progress: Progress | None = None,
+    recorder: FitRecorder | None = None,
+    **flags: Any,
+) -> TrainResult:
+    """Validate, fit, explain, track and report every model of a study.
+
+    Parameters
+    ----------
+    source : path, pandas DataFrame or pyarrow Table
+        The cohort.
+    study : Study, built-in name or TOML file
+    models : sequence of str, optional
+        Names of the zoo; default all that fit each endpoint.
+    endpoints : sequence of str, optional
+        Default every endpoint whose columns the file holds.
+    out : path, optional
+        Folder for the report and the bundles; default ``biomarker-output/STUDY``.
+    store : path or URI, optional
+        Tracking store; default MLFLOW_TRACKING_URI, else ``biomarker-runs``.
+    flags : folds, repeats, inner_folds, seed, jobs
+        Settings; an environment variable or the study's ``[training]`` table stands in for those
+        not given.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    CohortError, StudyError, UsageError, NotEstimableError, TrackingError, StorageError
+    """
+    progress = Progress(quiet=True) if progress is None else progress
+    progress.stage("reading the cohort")
+    cohort = load_cohort(source, study, allow_undeclared=allow_undeclared)
+    settings = resolve({"models": models, **flags}, cohort.study.training)
+    name = Path(source).name if isinstance(source, (str, Path)) else "table in memory"
+    run = fit_study(cohort, settings, endpoints, name, progress, recorder)
+    folder = Path(out) if out is not None else Path("biomarker-output") / cohort.study.name
+    return _publish(run, folder, store, run_name, progress)
+
+
+def fit_study(
+    cohort: Cohort,
+    settings: Mapping[str, Mapping[str, Any]],
+    endpoints: Sequence[str] | None = None,
+    source_name: str = "table in memory",
+    progress: Progress | None = None,
+    recorder: FitRecorder | None = None,
+) -> StudyRun:
+    """Fit and judge every model in memory; writes nothing. As :func:`train`."""
+    progress = Progress(quiet=True) if progress is None else progress
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    chosen = _chosen_endpoints(cohort, endpoints)
+    plans: dict[str, TimePlan] = {}
+    runs: list[ModelRun] = []
+    for outcome in chosen:
+        if isinstance(outcome.endpoint, SurvivalEndpoint):
+            plans[outcome.name] = plan_times(outcome)
+        for name in _chosen_models(outcome, settings["models"]["value"]):
+            runs.append(
+                _fit_model(
+                    cohort, outcome, name, settings, plans.get(outcome.name), progress, recorder
+                )
+            )
+    progress.done()
+    best = {outcome.name: _best(runs, outcome) for outcome in chosen}
+    summary = summarise(cohort)
+    return StudyRun(
+        cohort=cohort,
+        summary=summary,
+        settings=settings,
+        time_plans=plans,
+        models=tuple(runs),
+        best=best,
+        limits=find_limits(cohort, summary, runs, plans, best),
+        software=software_versions(),
+        started=started,
+        source_name=source_name,
+    )
+
+
+def _chosen_endpoints(cohort: Cohort, wanted: Sequence[str] | None) -> list[Outcome]:
+    unknown = [name for name in wanted or () if name not in cohort.outcomes]
+    if unknown:
+        raise UsageError(
+            f"endpoint must be one the file holds ({', '.join(cohort.outcomes)}); "
+            f"got {', '.join(unknown)}."
+        )
+    return [outcome for name, outcome in cohort.outcomes.items() if not wanted or name in wanted]
+
+
+def _chosen_models(outcome: Outcome, wanted: Sequence[str]) -> list[str]:
+    known = [choice.name for choice in default_zoo(outcome.kind)]
+    every = {choice.name for kind in KINDS for choice in default_zoo(kind)}
+    unknown = [name for name in wanted if name not in every]
+    if unknown:
+        raise UsageError(
+            f"models must be among {', '.join(sorted(every))}; got {', '.join(unknown)}."
+        )
+    picked = [name for name in wanted if name in known] if wanted else known
+    if not picked:
+        raise UsageError(
+            f"models must include one for the {outcome.kind} endpoint '{outcome.name}' "
+            f"({', '.join(known)}); got {', '.join(wanted)}."
+        )
+    return picked
+
+
+def plan_times(outcome: Outcome) -> TimePlan:
+    """Choose a survival endpoint's time grid, horizons and concordance limit from its support.
+
+    Raises
+    ------
+    UsageError
+        If the declared tau lies beyond the support.
+    """
+    endpoint = outcome.endpoint
+    assert isinstance(endpoint, SurvivalEndpoint)
+    grid = safe_time_grid(outcome.y)
+    limit = default_tau(outcome.y)
+    tau = endpoint.tau if endpoint.tau is not None else limit
+    if tau > limit:
+        raise UsageError(
+            f"tau of endpoint '{outcome.name}' must lie within the data's support, up to "
+            f"{limit:g} {endpoint.unit}; got {tau:g}."
+        )
+    carried = tuple(h for h in endpoint.horizons if grid.lower <= h <= grid.upper)
+    notes = [
+        f"The declared horizon of {h:g} {endpoint.unit} lies outside the supported "
+        f"{grid.lower:.3g} to {grid.upper:.3g} {endpoint.unit} and is not judged."
+        for h in endpoint.horizons
+        if h not in carried
+    ]
+    if not carried:
+        middle = float(np.median(outcome.y["duration"][outcome.y["event"]]))
+        carried = (float(f"{min(max(middle, grid.lower), grid.upper):.2g}"),)
+        carried = tuple(h if grid.lower <= h <= grid.upper else grid.upper for h in carried)
+        notes.append(
+            f"No declared horizon is supported; {carried[0]:g} {endpoint.unit}, near the median "
+            "event time, is used."
+        )
+    return TimePlan(grid.times, carried, float(tau), endpoint.unit, tuple(notes))
+
+
+def _fit_model(
+    cohort: Cohort,
+    outcome: Outcome,
+    name: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    plan: TimePlan | None,
+    progress: Progress,
+    recorder: FitRecorder | None,
+) -> ModelRun:
+    """Nested validation, the refit on everyone, and its attribution."""
+    progress.stage(f"{outcome.name}: {name}")
+    began = time.monotonic()
+    value = {key: setting["value"] for key, setting in settings.items()}
+    X = cohort.matrix()[outcome.included]
+    arm = cohort.treated
+    strata = outcome.event if arm is None else joint_strata(outcome.event, arm[outcome.included])
+    groups = cohort.patient_numbers[outcome.included] if cohort.n_patients < cohort.n_rows else None
+    build = PipelineBuilder(plan_columns(cohort.study, cohort.features), name)
+    grid = model_choice(name).grid
+    shared: dict[str, Any] = {
+        "kind": outcome.kind,
+        "times": None if plan is None else plan.times,
+        "n_inner": value["inner_folds"],
+        "strata": strata,
+        "groups": groups,
+        "seed": value["seed"],
+        "recorder": None
+        if recorder is None
+        else lambda params, seed, rows: recorder(outcome.name, name, params, seed, rows),
+    }
+    nested = nested_cross_validation(
+        build,
+        grid,
+        X,
+        outcome.y,
+        horizons=() if plan is None else plan.horizons,
+        tau=None if plan is None else plan.tau,
+        n_splits=_affordable_folds(outcome, value["folds"]),
+        n_repeats=value["repeats"],
+        n_jobs=value["jobs"] or os.cpu_count() or 1,
+        progress=progress.step,
+        **shared,
+    )
+    tuned = select_and_refit(build, grid, X, outcome.y, **shared)
+    attribution = attribute(
+        tuned.model, X, rng=spawn(value["seed"], "attribution", outcome.name, name)
+    )
+    return ModelRun(
+        name,
+        outcome.name,
+        outcome.kind,
+        dict(tuned.params),
+        tuned.model,
+        nested,
+        attribution,
+        time.monotonic() - began,
+    )
+
+
+def _affordable_folds(outcome: Outcome, folds: int) -> int:
+    """At least two events (and, for a response, two non-responders) in every fold."""
+    events = int(outcome.event.sum())
+    scarce = events if outcome.kind == "survival" else min(events, len(outcome.event) - events)
+    if scarce < 4:
+        raise NotEstimableError(
+            f"Endpoint '{outcome.name}' must have at least 4 events to be validated; got {scarce}."
+        )
+    return min(folds, scarce // 2)
+
+
+def _best(runs: Sequence[ModelRun], outcome: Outcome) -> str:
+    """Name of the endpoint's model with the best proper score, simpler first on ties."""
+    metric, direction = SELECTION[outcome.kind]
+
+    def merit(run: ModelRun) -> float:
+        value = next(p.value for p in run.nested.performance if p.metric == metric)
+        return -np.inf if value is None else direction * value
+
+    mine = [run for run in runs if run.endpoint == outcome.name]
+    return max(mine, key=merit).name
+
+
+def performance_table(nested: NestedResult) -> list[dict[str, Any]]:
+    """Every performance number with its interval, n and horizon; JSON-able."""
+    keep = ("metric", "horizon", "value", "low", "high", "n_patients", "covers", "reason")
+    return [{key: getattr(p, key) for key in keep} for p in nested.performance]
+
+
+def software_versions() -> dict[str, str]:
+    """Versions that decide the numbers."""
+    names = ("lifelines", "mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn")
+    found = {"python": platform.python_version()}
+    for name in (*names, "scipy", "shap", "xgboost-cpu", "xgboost", "biomarker-response"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _publish(
+    run: StudyRun,
+    folder: Path,
+    store: str | Path | None,
+    run_name: str | None,
+    progress: Progress,
+) -> TrainResult:
+    """Write report and bundles, log everything, register the models."""
+    from pipelines.publish import track_run
+    from pipelines.report import render_report
+
+    progress.stage("drawing the report")
+    html = render_report(run)
+    report = folder / "report.html"
+    write_text(report, html)
+    progress.stage("writing bundles")
+    bundles = {}
+    for model in run.models:
+        path = folder / "bundles" / f"{model.endpoint}-{model.name}"
+        save_bundle(path, model.fitted, run.cohort.study.to_dict(), describe_bundle(run, model))
+        bundles[f"{model.endpoint}-{model.name}"] = path
+    progress.stage("tracking in MLflow")
+    run_id, registered = track_run(run, html, bundles, store, run_name)
+    progress.done()
+    return TrainResult(run, report, bundles, registered, run_id)
+
+
+def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
+    """What a bundle says of itself: counts, horizons, performance; no patient values."""
+    study = run.cohort.study
+    endpoint = next(e for e in run.summary.endpoints if e.name == model.endpoint)
+    plan = run.time_plans.get(model.endpoint)
+    id_column = study.id_column
+    return {
+        "name": f"{study.name}-{model.endpoint}-{model.name}",
+        "endpoint": model.endpoint,
+        "kind": model.kind,
+        "model": model.name,
+        "params": dict(model.params),
+        "horizons": [] if plan is None else list(plan.horizons),
+        "unit": None if plan is None else plan.unit,
+        "id_column": id_column,
+        "id_optional": id_column is not None and study.columns[id_column].optional,
+        "n_patients": endpoint.n_patients,
+        "n_events": endpoint.n_events,
+        "margin_scale": model.attribution.scale,
+        "performance": performance_table(model.nested),
+        "dataset_digest": run.summary.dataset_digest,
+        "study_digest": run.summary.study_digest,
+        "software": dict(run.software),
+        "settings": {key: _plain(value["value"]) for key, value in run.settings.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _with_interval(estimate: Any) -> str:
+    if estimate.value is None:
+        return "not estimable"
+    if estimate.low is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def settings_table(run: StudyRun) -> dict[str, Any]:
+    """Resolved settings and the summary, JSON-able, as stored with the run."""
+    return {
+        "settings": {key: {**v, "value": _plain(v["value"])} for key, v in run.settings.items()},
+        "time_plans": {
+            name: {**asdict(plan), "times": plan.times.tolist()}
+            for name, plan in run.time_plans.items()
+        },
+        "source": run.source_name,
+        "started": run.started,
+    }
