@@ -1,0 +1,279 @@
+"""Which columns moved the predictions: beeswarm, importance, dependence, one patient at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biomarker.explain.attribution import Attribution, Illustration
+from biomarker.figures.canvas import (
+    INK,
+    MISSING,
+    MUTED,
+    RAMP,
+    SERIES,
+    canvas,
+    dots,
+    markup,
+    plain,
+    spare_axes,
+    thinned,
+)
+
+__all__ = ["beeswarm", "dependence", "importance", "value_words", "waterfall"]
+
+Floats = npt.NDArray[np.float64]
+
+MOST_ROWS = 12
+MOST_POINTS = 500
+_RAISES, _LOWERS = SERIES[1], SERIES[0]
+_FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
+
+
+def beeswarm(found: Attribution, labels: Mapping[str, str], *, name: str) -> str:
+    """Every patient's attribution for the most important columns, coloured by the column's value.
+
+    Parameters
+    ----------
+    found : Attribution
+    labels : mapping of str to str
+        Source column to the words a reader knows it by.
+    name : str
+        Keeps this figure's ids apart on a page.
+
+    Returns
+    -------
+    str
+        One ``<svg>`` element; with many patients at most 500 points a column, extremes kept.
+    """
+    shown = [item.source for item in found.importance[:MOST_ROWS]]
+    row, head, foot = 0.36, 0.36, 0.56
+    height = head + foot + row * len(shown)
+    with canvas(height) as figure:
+        axes = figure.add_axes((0.30, foot / height, 0.68, row * len(shown) / height))
+        axes.axvline(0, color=MUTED, linewidth=1)
+        for i, source in enumerate(shown):
+            j = found.sources.index(source)
+            _swarm(axes, found, j, len(shown) - 1 - i)
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        _names(axes, [labels.get(s, s) for s in shown])
+        axes.set_xlabel(f"attribution ({found.scale}); {_way(found)}")
+        spare_axes(axes, grid="x", hide=("left",))
+        _ramp_key(figure, height)
+        return markup(figure, name)
+
+
+def _swarm(axes: Any, found: Attribution, j: int, row: int) -> None:
+    """One column's points, piled up where they are dense, one path a colour."""
+    values, level = found.values[:, j], _ramp_level(found.columns[:, j])
+    kept = thinned(values, MOST_POINTS)
+    span = float(np.ptp(found.values)) or 1.0
+    y = row + _pile(values[kept], span / 110)
+    for shade in range(-1, len(RAMP)):
+        here = level[kept] == shade
+        colour = MISSING if shade < 0 else RAMP[shade]
+        dots(axes, values[kept][here], y[here], colour, size=3.4)
+
+
+def _ramp_level(column: Floats) -> npt.NDArray[np.intp]:
+    """Shade of each patient by rank of the column's value, -1 where missing."""
+    known = np.isfinite(column)
+    level = np.full(len(column), -1, dtype=np.intp)
+    distinct, code = np.unique(column[known], return_inverse=True)
+    if len(distinct) > 1:
+        # Mid-rank of each distinct value, so that ties share a shade.
+        counts = np.bincount(code)
+        middle = (np.cumsum(counts) - counts / 2) / counts.sum()
+        if len(distinct) <= len(RAMP):
+            middle = np.arange(len(distinct)) / (len(distinct) - 1)
+        level[known] = np.minimum((middle * len(RAMP)).astype(np.intp), len(RAMP) - 1)[code]
+    else:
+        level[known] = len(RAMP) // 2
+    return level
+
+
+def _pile(values: Floats, width: float) -> Floats:
+    """Vertical offsets within ±0.4 that spread points sharing a bin."""
+    code = np.unique(np.floor(values / width), return_inverse=True)[1]
+    order = np.lexsort((values, code))
+    counts = np.bincount(code)
+    within = np.empty(len(values))
+    start = np.cumsum(counts) - counts
+    within[order] = np.arange(len(values)) - start[code[order]]
+    # Alternate above and below the row's middle, as a swarm sits on a branch.
+    side = np.where(within % 2 == 0, 1, -1) * np.ceil(within / 2)
+    return np.asarray(side * min(0.09, 0.8 / max(counts.max(), 1)))
+
+
+def _ramp_key(figure: Any, height: float) -> None:
+    """Low to high in the shades used, and the shade of a missing value."""
+    y = 1 - 0.17 / height
+    figure.text(0.30, y, "value of the column:  low", color=MUTED, fontsize=9, va="center")
+    start = 0.625
+    for i, colour in enumerate(RAMP):
+        figure.text(start + 0.017 * i, y, "■", color=colour, fontsize=10, va="center")
+    figure.text(start + 0.017 * len(RAMP) + 0.012, y, "high", color=MUTED, fontsize=9, va="center")
+    figure.text(0.845, y, "●", color=MISSING, fontsize=9, va="center")
+    figure.text(0.868, y, "missing", color=MUTED, fontsize=9, va="center")
+
+
+def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> str:
+    """Mean absolute attribution per column with its bootstrap interval.
+
+    Parameters and result as for :func:`beeswarm`.
+    """
+    items = found.importance[:MOST_ROWS]
+    row, head, foot = 0.30, 0.08, 0.56
+    height = head + foot + row * len(items)
+    with canvas(height) as figure:
+        axes = figure.add_axes((0.30, foot / height, 0.68, row * len(items) / height))
+        for i, item in enumerate(items):
+            y = len(items) - 1 - i
+            axes.barh(y, item.value, height=0.56, color=SERIES[0], alpha=0.28, linewidth=0)
+            axes.plot([item.low, item.high], [y, y], color=SERIES[0], linewidth=2)
+            axes.plot([item.value], [y], "o", color=SERIES[0], markersize=5)
+        axes.set_ylim(-0.6, len(items) - 0.4)
+        axes.set_xlim(left=0)
+        _names(axes, [labels.get(item.source, item.source) for item in items])
+        axes.set_xlabel(f"mean |attribution| ({found.scale})")
+        spare_axes(axes, grid="x", hide=("left",))
+        return markup(figure, name)
+
+
+def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, name: str) -> str:
+    """Attribution of one column against its value; levels side by side where it has levels.
+
+    Parameters as for :func:`beeswarm`, with ``source`` the column to draw.
+    """
+    j = found.sources.index(source)
+    x, y = found.columns[:, j], found.values[:, j]
+    unit = f" ({found.units[j]})" if found.units[j] else ""
+    with canvas(2.9) as figure:
+        axes = figure.add_axes((0.145, 0.19, 0.835, 0.76))
+        axes.axhline(0, color=MUTED, linewidth=1)
+        if found.levels[j]:
+            _by_level(axes, x, y, found.levels[j])
+        else:
+            kept = thinned(x, MOST_POINTS)
+            if _skewed(x):
+                axes.set_xscale("log")
+                axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+                axes.xaxis.set_minor_formatter(lambda v, _: "")
+            dots(axes, x[kept], y[kept], SERIES[0], size=3.8)
+        axes.set_xlabel(plain(labels.get(source, source), 40) + unit)
+        axes.set_ylabel(f"attribution\n({found.scale})", fontsize=9.5)
+        axes.yaxis.set_label_coords(-0.115, 0.5)
+        spare_axes(axes, grid="y")
+        return markup(figure, name)
+
+
+def _by_level(axes: Any, x: Floats, y: Floats, levels: tuple[str, ...]) -> None:
+    """A strip of points and the mean for each level that occurs."""
+    present = [code for code in range(len(levels)) if np.any(x == code)]
+    for place, code in enumerate(present):
+        rows = np.flatnonzero(x == code)
+        rows = rows[thinned(y[rows], MOST_POINTS // max(1, len(present)))]
+        spread = np.linspace(-0.22, 0.22, len(rows)) if len(rows) > 1 else np.zeros(1)
+        # A fixed shuffle: neighbours in the file must not be neighbours in the strip.
+        spread = spread[np.random.default_rng(code).permutation(len(rows))]
+        dots(axes, place + spread, y[rows], SERIES[0], size=3.6)
+        mean = float(y[x == code].mean())
+        axes.plot([place - 0.32, place + 0.32], [mean, mean], color=INK, linewidth=2.2)
+    axes.set_xticks(range(len(present)), [plain(levels[code], 14) for code in present])
+    axes.set_xlim(-0.6, len(present) - 0.4)
+
+
+def _skewed(x: Floats) -> bool:
+    """True where a log axis shows the column better."""
+    known = x[np.isfinite(x)]
+    if len(known) == 0 or known.min() <= 0:
+        return False
+    low, high = np.quantile(known, (0.05, 0.95))
+    return bool(high > 12 * low)
+
+
+def waterfall(
+    found: Attribution, patient: Illustration, labels: Mapping[str, str], *, name: str
+) -> str:
+    """How one illustrative patient's margin builds up from the base value.
+
+    Columns beyond the seven largest are summed in one bar. Values are shown by fifths or levels,
+    never as measured.
+
+    Parameters as for :func:`beeswarm`, with ``patient`` one of ``found.illustrations``.
+    """
+    share = found.values[patient.row]
+    order = np.argsort(-np.abs(share), kind="stable")
+    top, rest = order[:7], order[7:]
+    rows = [(labels.get(found.sources[j], found.sources[j]), value_words(found, j, patient.row),
+             float(share[j])) for j in top]  # fmt: skip
+    if len(rest):
+        rows.append((f"{len(rest)} other columns", "", float(share[rest].sum())))
+    row, head, foot = 0.40, 0.10, 0.56
+    height = head + foot + row * len(rows)
+    with canvas(height) as figure:
+        axes = figure.add_axes((0.33, foot / height, 0.62, row * len(rows) / height))
+        level = found.base_value
+        edges = [level]
+        for i, (_, _, amount) in enumerate(rows):
+            y = len(rows) - 1 - i
+            colour = _RAISES if amount > 0 else _LOWERS
+            axes.barh(y, amount, left=level, height=0.56, color=colour, linewidth=0, alpha=0.85)
+            level += amount
+            edges.append(level)
+            axes.plot([level, level], [y - 0.72, y + 0.28], color=MUTED, linewidth=0.9)
+        pad = 0.14 * (max(edges) - min(edges)) or 0.1
+        axes.set_xlim(min(edges) - pad, max(edges) + pad)
+        axes.set_ylim(-0.75, len(rows) - 0.4)
+        _amounts(axes, rows, found.base_value, pad)
+        axes.axvline(found.base_value, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
+        axes.set_yticks([])
+        where = axes.get_yaxis_transform()
+        for i, (label, words, _) in enumerate(rows):
+            y = len(rows) - 1 - i
+            lift = 0.17 if words else 0.0
+            axes.text(-0.03, y + lift, plain(label, 24), transform=where, ha="right", va="center")
+            axes.text(
+                -0.03, y - 0.22, plain(words, 30), transform=where, ha="right", va="center",
+                fontsize=8.5, color=MUTED,
+            )  # fmt: skip
+        axes.set_xlabel(f"margin ({found.scale})")
+        axes.locator_params(axis="x", nbins=6)
+        spare_axes(axes, grid="x", hide=("left",))
+        return markup(figure, name)
+
+
+def _amounts(axes: Any, rows: list[tuple[str, str, float]], start: float, pad: float) -> None:
+    """The signed share beside the end of each bar."""
+    level = start
+    for i, (_, _, amount) in enumerate(rows):
+        level += amount
+        text = f"{amount:+.2f}".replace("-", "−")
+        axes.text(
+            level + (0.12 * pad if amount >= 0 else -0.12 * pad), len(rows) - 1 - i, text,
+            ha="left" if amount >= 0 else "right", va="center", fontsize=9, color=INK,
+        )  # fmt: skip
+
+
+def value_words(found: Attribution, j: int, row: int) -> str:
+    """A patient's value of one column as a level or a fifth of the patients: never the number."""
+    column = found.columns[:, j]
+    value = column[row]
+    if not np.isfinite(value):
+        return "missing"
+    if found.levels[j]:
+        return found.levels[j][int(value)]
+    cuts = np.nanquantile(column, (0.2, 0.4, 0.6, 0.8))
+    return _FIFTHS[int(np.searchsorted(cuts, value, side="left"))]
+
+
+def _names(axes: Any, names: list[str]) -> None:
+    """Row names from the top down."""
+    axes.set_yticks(range(len(names) - 1, -1, -1), [plain(name, 24) for name in names])
+
+
+def _way(found: Attribution) -> str:
+    return "right = " + found.direction.removeprefix("higher = ")

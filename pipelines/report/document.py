@@ -1,0 +1,143 @@
+"""The page itself: sections in order, one escaping environment, a policy that allows no request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipelines.report.endpoint import EndpointPage, endpoint_page
+from pipelines.report.tables import events_by_arm, label_of, table_one
+from pipelines.report.words import amount, percent, time_words
+from pipelines.results import StudyRun
+
+__all__ = ["figures", "render"]
+
+
+def render(run: StudyRun) -> str:
+    """See :func:`pipelines.report.render_report`."""
+    templates = resources.files("pipelines.report") / "templates"
+    script = (templates / "page.js").read_text("utf-8").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    pages = _pages(run)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            summary=run.summary,
+            study=run.cohort.study,
+            pages=pages,
+            baseline=table_one(run.cohort),
+            events=events_by_arm(run.summary, run.cohort),
+            hypotheses=_hypotheses(run),
+            plans=_plans(run),
+            style=(_trusted((templates / "page.css").read_text("utf-8").strip())),
+            script=_trusted(script),
+            script_hash=f"sha256-{digest}",
+        )
+    )
+
+
+def figures(run: StudyRun) -> dict[str, str]:
+    """See :func:`pipelines.report.report_figures`."""
+    found: dict[str, str] = {}
+    for page in _pages(run):
+        stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in page.name)
+        told = page.explanation
+        for figure in (
+            page.performance,
+            page.agreement,
+            *page.calibration,
+            *page.curves,
+            *told.overview,
+            *told.dependence,
+            *told.patients,
+            *told.others,
+        ):
+            if figure.svg:
+                found[stem + figure.key.removeprefix(page.key)] = figure.svg
+    return found
+
+
+def _pages(run: StudyRun) -> list[EndpointPage]:
+    """Every endpoint that has a model, in declared order."""
+    return [
+        endpoint_page(run, summary, f"endpoint-{i + 1}")
+        for i, summary in enumerate(run.summary.endpoints)
+        if summary.name in run.best
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipelines.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+    environment.filters["percent_of"] = percent
+    environment.filters["drawing"] = _drawing
+    return environment
+
+
+def _trusted(text: str) -> Markup:
+    """Text of this package, or of the figures, that is to stand in the page as it is."""
+    return Markup(text)  # noqa: S704 - never called with a name from the study or the file
+
+
+def _drawing(svg: str) -> Markup:
+    """A figure's own SVG; its text was escaped when it was drawn."""
+    if svg and not svg.startswith("<svg "):
+        raise ValueError(f"a drawing must be one <svg> element; got {len(svg)} other characters.")
+    return _trusted(svg)
+
+
+def _clean(value: Any) -> Any:
+    """Text without control or direction-changing characters; they could hide what is said."""
+    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
+        return "".join(
+            c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value
+        )
+    return value
+
+
+def _hypotheses(run: StudyRun) -> list[str]:
+    """What the study wrote down beforehand, in words."""
+    labels = {endpoint.name: endpoint.label for endpoint in run.summary.endpoints}
+    said = []
+    for item in run.summary.hypotheses:
+        direction = str(item.get("direction") or "no direction stated").replace("_", " ")
+        about = {
+            "prognostic": "association with the outcome whatever the treatment",
+            "predictive": "a treatment effect that differs by the marker (not assessed here)",
+        }[item["claim"]]
+        said.append(
+            f"{label_of(run.cohort, item['marker'])} and "
+            f"{labels.get(item['endpoint'], item['endpoint'])}: {about}, {direction}"
+        )
+    return said
+
+
+def _plans(run: StudyRun) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The time grid of each survival endpoint, in words."""
+    labels = {endpoint.name: endpoint.label for endpoint in run.summary.endpoints}
+    said = []
+    for name, plan in run.time_plans.items():
+        horizons = ", ".join(time_words(h, plan.unit) for h in plan.horizons) or "none"
+        said.append(
+            (
+                labels.get(name, name),
+                f"horizons {horizons}; integrated scores over {len(plan.times)} times from "
+                f"{amount(float(plan.times[0]))} to {time_words(float(plan.times[-1]), plan.unit)}"
+                f"; concordance up to {time_words(plan.tau, plan.unit)}",
+                plan.notes,
+            )
+        )
+    return said
