@@ -33,7 +33,7 @@ def centre_offsets(n_centres: int, sd: float, marker: str) -> Floats:
     quantiles = ndtri((np.arange(n_centres) + 0.5) / n_centres)
     quantiles *= 1.0 / max(float(np.std(quantiles)), 1e-12) if n_centres > 1 else 0.0
     order = np.random.default_rng([len(marker), *marker.encode()]).permutation(n_centres)
-    return sd * quantiles[order]
+    return np.asarray(sd * quantiles[order])
 
 
 def heap(percent: Floats) -> Floats:

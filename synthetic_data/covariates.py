@@ -53,12 +53,13 @@ def copula_factor(names: tuple[str, ...], pairs: Mapping[str, float]) -> Floats:
         i, j = names.index(first), names.index(second)
         matrix[i, j] = matrix[j, i] = rho
     try:
-        return np.linalg.cholesky(matrix)
+        factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         raise StudyError(
             "correlations must form a positive definite matrix; got one that is not. "
             "Weaken the strongest pair."
         ) from None
+    return np.asarray(factor, dtype=np.float64)
 
 
 def _latent(
@@ -93,7 +94,7 @@ def _truncated_normal(
     mean, sd = margin["mean"], margin["sd"]
     below = float(ndtr((margin["low"] - mean) / sd))
     score = ndtri(below + (1.0 - below) * ndtr(z)) if below > 1e-7 else z
-    value = mean + sd * score
+    value: Floats = mean + sd * score
     if "female_factor" in margin:
         value = value * np.where(female, margin["female_factor"], 1.0)
     return value

@@ -29,9 +29,9 @@ __all__ = [
     "potential_outcome",
 ]
 
+# Level codes at which a background log hazard ratio is counted as zero: near the means.
 ECOG_CENTRE = 0.39
-MSKCC_CENTRE = 0.75
-ERA_CENTRE = 1.0
+CENTRES = {"mskcc": 0.75, "stage": 1.35, "era": 1.0}
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,9 @@ def arm_terms(
     background, survival = design["background"], design["survival"]
     ecog = _codes(table, "ecog") - ECOG_CENTRE
     log_hazard = background["ecog_log_hr"] * ecog
-    log_hazard += background["mskcc_log_hr"] * (_codes(table, "mskcc") - MSKCC_CENTRE)
-    log_hazard += background["era_log_hr"] * (_codes(table, "era") - ERA_CENTRE)
+    for name, centre in CENTRES.items():
+        if f"{name}_log_hr" in background:
+            log_hazard += background[f"{name}_log_hr"] * (_codes(table, name) - centre)
     age = table["age"]
     assert not isinstance(age, Coded)
     log_hazard += background["age_decade_log_hr"] * (age - 58.0) / 10.0
@@ -225,7 +226,8 @@ def _invert(threshold: Floats, log_hazard: Floats, baseline: Mapping[str, float]
     share = threshold * np.exp(-log_hazard) / baseline["theta"]
     with np.errstate(divide="ignore", invalid="ignore"):
         time = baseline["scale"] * (-np.log1p(-np.minimum(share, 1.0))) ** (1 / baseline["shape"])
-    return np.maximum(time, 1e-3)  # a death on day 0 would be a duration of zero
+    time = np.maximum(time, 1e-3)  # a death on day 0 would be a duration of zero
+    return np.asarray(time)
 
 
 def pfs_hazard(times: Floats, survival: Mapping[str, Any]) -> Floats:
@@ -233,7 +235,7 @@ def pfs_hazard(times: Floats, survival: Mapping[str, Any]) -> Floats:
     link = survival["link"]
     death = cumulative_hazard(times, survival["os"])
     progression = cumulative_hazard(times, survival["ttp"])
-    return (death**link + progression**link) ** (1.0 / link)
+    return np.asarray((death**link + progression**link) ** (1.0 / link))
 
 
 def _responders(

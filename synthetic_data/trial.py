@@ -26,7 +26,16 @@ from synthetic_data.outcomes import (
 from synthetic_data.table import Coded, Floats, Table, id_width, patient_ids, to_frame
 from synthetic_data.truth import Truth, patient_truth
 
-__all__ = ["BLOCK", "RESPONSES", "Block", "Plan", "draw_block", "plan_for", "simulate"]
+__all__ = [
+    "BLOCK",
+    "RESPONSES",
+    "Block",
+    "Plan",
+    "draw_block",
+    "draw_measured",
+    "plan_for",
+    "simulate",
+]
 
 BLOCK = 65_536  # patients per block: fixed, so that bytes never depend on workers or chunks
 RESPONSES = ("CR", "PR", "SD", "PD", "NE")
@@ -44,6 +53,7 @@ STANDARD_COLUMNS = (
     "mskcc",
     "imdc",
     "grade",
+    "stage",
     "ldh",
     "platelets",
     "era",
@@ -119,8 +129,6 @@ class Block:
         Biological values before laboratory and missingness, with every risk factor.
     measured : dict of columns
         Laboratory values before missingness.
-    arms : tuple of str
-        Names of control and treated arm.
     treated : ndarray of bool
         Arm of each patient.
     terms, outcomes : tuple
@@ -203,7 +211,8 @@ def _censor(rng: np.random.Generator, n: int, rule: Mapping[str, Any], risk: Flo
     rate = rule["dropout_per_month"]
     if rule["kind"] == "informative":
         rate = rate * np.exp(rule["log_rate_per_log_hazard"] * risk)
-    return np.minimum(end, rng.standard_exponential(n) / np.maximum(rate, 1e-12))
+    drop_out = rng.standard_exponential(n) / np.maximum(rate, 1e-12)
+    return np.asarray(np.minimum(end, drop_out))
 
 
 def _round_time(months: Floats) -> Floats:
@@ -249,17 +258,8 @@ def draw_block(plan: Plan, index: int) -> Block:
     covariate_rng, arm_rng, outcome_rng, censor_rng, lab_rng, missing_rng = _streams(
         plan.seed, index
     )
-    pairs = dict(design["correlations"])
-    if plan.confounding:
-        pairs |= {f"vegf:{name}": plan.confounding for name in ("ecog", "ldh")}
-    factor = copula_factor(tuple(design["margins"]), pairs)
-    true = draw_covariates(covariate_rng, n, design, factor)
+    true, terms = _baseline(plan, covariate_rng, n)
     treated = _assign(arm_rng, n, design["randomised"])
-    scores = marker_scores(true, design["markers"])
-    terms = (
-        arm_terms(true, scores, False, design, plan.effects),
-        arm_terms(true, scores, True, design, plan.effects),
-    )
     latent = draw_latent(outcome_rng, n, design["survival"]["link"])
     outcomes = (
         potential_outcome(latent, terms[0], design),
@@ -280,6 +280,37 @@ def draw_block(plan: Plan, index: int) -> Block:
         outcomes,
         censoring,
     )
+
+
+def _baseline(
+    plan: Plan, rng: np.random.Generator, n: int
+) -> tuple[Table, tuple[ArmTerms, ArmTerms]]:
+    """Biological values, and what outcomes depend on under control and under treatment."""
+    design = plan.design
+    pairs = dict(design["correlations"])
+    if plan.confounding:
+        pairs |= {f"vegf:{name}": plan.confounding for name in ("ecog", "ldh")}
+    true = draw_covariates(rng, n, design, copula_factor(tuple(design["margins"]), pairs))
+    scores = marker_scores(true, design["markers"])
+    control = arm_terms(true, scores, False, design, plan.effects)
+    return true, (control, arm_terms(true, scores, True, design, plan.effects))
+
+
+def draw_measured(plan: Plan, index: int) -> tuple[Table, tuple[ArmTerms, ArmTerms]]:
+    """Laboratory values of one block and what its outcomes depend on, without drawing outcomes.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`plan_for`.
+    index : int
+        Number of the block.
+    """
+    covariate_rng, *_, lab_rng, missing_rng = _streams(plan.seed, index)
+    n = plan.block_size(index)
+    true, terms = _baseline(plan, covariate_rng, n)
+    nobody = np.zeros(n, dtype=np.bool_)
+    return _report(plan, index, true, nobody, (lab_rng, missing_rng))[0], terms
 
 
 def _report(
@@ -309,7 +340,9 @@ def _report(
     centres = tuple(f"C{c + 1:0{width}d}" for c in range(design["centres"]))
     first = int(plate[0])
     plates = tuple(f"PL{p + 1:03d}" for p in range(first, int(plate[-1]) + 1))
-    observed: Table = {"arm": Coded(treated.astype(np.int8), tuple(design["arms"]))}
+    observed: Table = {}
+    if design["randomised"]:  # a column with one level would say nothing
+        observed["arm"] = Coded(treated.astype(np.int8), tuple(design["arms"]))
     observed.update(measured)
     observed["centre"] = Coded(centre.astype(np.int16), centres)
     observed["plate"] = Coded((plate - first).astype(np.int16), plates)

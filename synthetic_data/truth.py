@@ -16,7 +16,7 @@ from synthetic_data.table import Coded, Floats, Table
 if TYPE_CHECKING:
     from synthetic_data.trial import Block, Plan
 
-__all__ = ["Truth", "patient_truth", "restricted_mean", "survival_probability"]
+__all__ = ["TRUTH_UNITS", "Truth", "patient_truth", "restricted_mean", "survival_probability"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,126 @@ class Truth:
     def mode(self) -> str:
         """Null, prognostic-only or predictive, and on which scale an interaction is zero."""
         return describe_mode(self.plan.effects)
+
+    @property
+    def markers(self) -> pd.DataFrame:
+        """Structural and marginal truth of every marker: one row per quantity.
+
+        Columns: marker, endpoint, kind ("structural" or "marginal"), quantity, value, mc_se,
+        unit, direction. The first call for a declaration takes some seconds.
+        """
+        from synthetic_data.marginal import marginal_table
+
+        marginal = marginal_table(self.plan).assign(kind="marginal")
+        structural = pd.DataFrame(_structural(self.plan)).assign(kind="structural", mc_se=0.0)
+        table = pd.concat([structural, marginal], ignore_index=True)
+        units = {m: _per(m, s) for m, s in self.plan.design["markers"].items()}
+        table["unit"] = [
+            _unit(q, units[m]) for m, q in zip(table["marker"], table["quantity"], strict=True)
+        ]
+        table["direction"] = [_direction(q) for q in table["quantity"]]
+        order = ["marker", "endpoint", "kind", "quantity", "value", "mc_se", "unit", "direction"]
+        return table[order]
+
+    @classmethod
+    def declaration(cls, plan: Plan, markers: bool = True) -> dict[str, Any]:
+        """JSON-able statement of what was declared, with the marker table if asked for.
+
+        Parameters
+        ----------
+        plan : Plan
+            From :func:`synthetic_data.trial.plan_for`.
+        markers : bool, default True
+            Whether to include the marker table, whose first computation takes some seconds.
+        """
+        declared: dict[str, Any] = {
+            "design": plan.name,
+            "n_patients": plan.n_patients,
+            "seed": plan.seed,
+            "confounding": plan.confounding,
+            "mode": describe_mode(plan.effects),
+            "effects": [
+                {
+                    "marker": e.marker,
+                    "kind": e.kind,
+                    "scale": e.scale,
+                    "value": e.value,
+                    "unit": _unit(e.scale, _per(e.marker, plan.design["markers"][e.marker])),
+                    "direction": _direction(f"{e.kind}_{e.scale}"),
+                }
+                for e in plan.effects
+            ],
+            "censoring": dict(plan.design["censoring"]),
+        }
+        if markers:
+            table = cls(plan, pd.DataFrame()).markers
+            declared["markers"] = table.to_dict(orient="records")
+        return declared
+
+
+# Units of the truth file's columns, by how their names begin.
+TRUTH_UNITS = {
+    "pfs_months": "months",
+    "os_months": "months",
+    "log_hazard": "log hazard relative to the design's reference patient",
+    "response_probability": "probability",
+    "benefit_survival": "difference in survival probability, treated minus control",
+    "benefit_rmst": "months gained, treated minus control",
+    "benefit_response": "difference in response probability, treated minus control",
+    "censoring_months": "months",
+}
+
+
+def _per(marker: str, spec: Mapping[str, Any]) -> str:
+    """What one unit of a marker's z is."""
+    if spec["transform"] == "levels":
+        return f"per level ({spec['unit']})"
+    name = f"ln({marker})" if spec["transform"] == "log" else marker
+    return f"per SD ({spec['scale']:g} of {name}, {spec['unit']})"
+
+
+def _unit(quantity: str, per: str) -> str:
+    """Unit of a quantity or scale."""
+    if quantity.endswith(("cure", "response")) and not quantity.startswith("delta_"):
+        return f"log odds ratio {per}"
+    if "odds" in quantity or "log_or" in quantity:
+        return f"log odds ratio {per}"
+    if quantity == "log_hr_treatment_at_centre":
+        return "log hazard ratio, treated over control, at the marker's centre"
+    if quantity.startswith("delta_"):
+        base = "months" if "rmst" in quantity else "probability"
+        return f"{base} {per}" if quantity.endswith("_per_sd") else base
+    return f"log hazard ratio {per}"
+
+
+def _direction(quantity: str) -> str:
+    """Which way is up."""
+    if quantity.startswith("delta_"):
+        return "positive = more benefit of treatment"
+    if "ratio_of_hazard_ratios" in quantity or quantity == "predictive_hazard":
+        return "positive = less benefit of treatment at higher values"
+    if "ratio_of_odds" in quantity or quantity in ("predictive_cure", "predictive_response"):
+        return "positive = more benefit of treatment at higher values"
+    if "log_or" in quantity or quantity in ("prognostic_cure", "prognostic_response"):
+        return "positive = more cures or responses at higher values"
+    return "positive = worse"
+
+
+def _structural(plan: Plan) -> list[dict[str, Any]]:
+    """Declared effects of every marker on every scale, zeros included."""
+    declared = {(e.marker, e.kind, e.scale): e.value for e in plan.effects}
+    endpoint = {"hazard": "os, pfs", "cure": "os, pfs", "response": "response"}
+    return [
+        {
+            "marker": marker,
+            "endpoint": endpoint[scale],
+            "quantity": f"{kind}_{scale}",
+            "value": declared.get((marker, kind, scale), 0.0),
+        }
+        for marker in plan.design["markers"]
+        for kind in ("prognostic", "predictive")
+        for scale in ("hazard", "cure", "response")
+    ]
 
 
 def survival_probability(
