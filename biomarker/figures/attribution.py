@@ -214,8 +214,8 @@ def waterfall(
         rows.append((f"{len(rest)} other columns", "", float(share[rest].sum())))
     row, head, foot = 0.40, 0.10, 0.56
     height = head + foot + row * len(rows)
-    with canvas(height) as figure:
-        axes = figure.add_axes((0.33, foot / height, 0.62, row * len(rows) / height))
+    with canvas(height, 4.4) as figure:
+        axes = figure.add_axes((0.37, foot / height, 0.59, row * len(rows) / height))
         level = found.base_value
         edges = [level]
         for i, (_, _, amount) in enumerate(rows):
@@ -235,13 +235,13 @@ def waterfall(
         for i, (label, words, _) in enumerate(rows):
             y = len(rows) - 1 - i
             lift = 0.17 if words else 0.0
-            axes.text(-0.03, y + lift, plain(label, 24), transform=where, ha="right", va="center")
+            axes.text(-0.03, y + lift, plain(label, 20), transform=where, ha="right", va="center")
             axes.text(
-                -0.03, y - 0.22, plain(words, 30), transform=where, ha="right", va="center",
+                -0.03, y - 0.22, plain(words, 24), transform=where, ha="right", va="center",
                 fontsize=8.5, color=MUTED,
             )  # fmt: skip
         axes.set_xlabel(f"margin ({found.scale})")
-        axes.locator_params(axis="x", nbins=6)
+        axes.locator_params(axis="x", nbins=5)
         spare_axes(axes, grid="x", hide=("left",))
         return markup(figure, name)
 

@@ -164,7 +164,7 @@ def calibration_plot(
     groups, predicted = result.groups, np.asarray(risk, dtype=np.float64)
     end = _upper(predicted, groups.high, result.curve_observed)
     with canvas(4.6) as figure:
-        axes = figure.add_axes((0.145, 0.305, 0.83, 0.675))
+        axes = figure.add_axes((0.145, 0.305, 0.815, 0.675))
         axes.plot([0, end], [0, end], color=MUTED, linewidth=1.1, linestyle=(0, (3, 2)))
         axes.plot(result.curve_predicted, result.curve_observed, color=SERIES[0], linewidth=2.2)
         known = np.isfinite(groups.low) & np.isfinite(groups.high)
@@ -180,7 +180,7 @@ def calibration_plot(
         axes.tick_params(labelbottom=False)
         spare_axes(axes, grid="both")
         _calibration_legend(axes, end)
-        below = figure.add_axes((0.145, 0.125, 0.83, 0.15))
+        below = figure.add_axes((0.145, 0.125, 0.815, 0.15))
         counts, edges = np.histogram(np.clip(predicted, 0, end), bins=30, range=(0, end))
         below.bar(
             edges[:-1], counts, width=np.diff(edges), align="edge", color=SERIES[0], alpha=0.5

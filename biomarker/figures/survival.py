@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ def survival_curves(
     name: str,
     y_label: str = "event-free",
     limit: float | None = None,
+    shades: Sequence[int] = range(len(SERIES)),
 ) -> str:
     """Curves with 95% pointwise bands, and at risk under them the patients with T >= t.
 
@@ -40,6 +41,8 @@ def survival_curves(
         What survival means here.
     limit : float, optional
         Right end of the time axis; the last observed time by default.
+    shades : sequence of int
+        Which of the house's series colours and line styles each curve takes.
 
     Returns
     -------
@@ -54,10 +57,10 @@ def survival_curves(
     below = 0.62 + row * (len(curves) + 1)
     height = 2.75 + below + top
     with canvas(height) as figure:
-        left, right = 0.125, 0.975
+        left, right = 0.20, 0.975
         axes = figure.add_axes((left, below / height, right - left, 2.75 / height))
         for i, (label, curve) in enumerate(curves.items()):
-            _draw(axes, curve, end, SERIES[i], STYLES[i], plain(label, 26))
+            _draw(axes, curve, end, SERIES[shades[i]], STYLES[i], plain(label, 30))
         axes.set(xlim=(0, end), ylim=(0, 1.02), xticks=ticks)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_ylabel(y_label)
@@ -65,7 +68,7 @@ def survival_curves(
         spare_axes(axes, grid="y")
         if len(curves) > 1:
             _legend(axes, curves, end)
-        _risk_rows(figure, axes, curves, ticks, end, below / height, row / height)
+        _risk_rows(figure, axes, curves, shades, ticks, end, row / height)
         return markup(figure, name)
 
 
@@ -110,9 +113,8 @@ def _steps(curve: KaplanMeier, end: float) -> tuple[Floats, Floats, Floats, Floa
 
 def _legend(axes: Any, curves: Mapping[str, KaplanMeier], end: float) -> None:
     """The labels where the curves leave room: below them if they stay high, else above."""
-    floor = min(
-        float(curve.low[np.searchsorted(curve.times, end * 0.45) - 1]) for curve in curves.values()
-    )
+    early = [curve.low[curve.times <= end * 0.45] for curve in curves.values()]
+    floor = min(float(low[-1]) if len(low) else 1.0 for low in early)
     place = "lower left" if floor > 0.12 + 0.1 * len(curves) else "upper right"
     axes.legend(loc=place, handlelength=2.6, borderaxespad=0.3)
 
@@ -121,22 +123,24 @@ def _risk_rows(
     figure: Any,
     axes: Any,
     curves: Mapping[str, KaplanMeier],
+    shades: Sequence[int],
     ticks: Floats,
     end: float,
-    bottom: float,
     row: float,
 ) -> None:
-    """The table under the axes, one coloured row a curve, aligned with the ticks."""
+    """The table under the axes, one named row a curve, aligned with the ticks."""
     box = axes.get_position()
-    top = row * (len(curves) + 0.55)
-    figure.text(0.012, top, "At risk (T ≥ t)", color=MUTED, fontsize=9, va="bottom")
-    for i, curve in enumerate(curves.values()):
-        y = row * (len(curves) - 1 - i) + row * 0.35
-        counts = at_risk(curve, ticks)
-        figure.text(0.012, y, "■", color=SERIES[i], fontsize=8, va="bottom")
-        for tick, count in zip(ticks, counts, strict=True):
+    small = {"fontsize": 9, "va": "bottom"}
+    figure.text(0.012, row * (len(curves) + 0.45), "At risk (T ≥ t)", color=MUTED, **small)
+    for i, (label, curve) in enumerate(curves.items()):
+        y = row * (len(curves) - 1 - i) + row * 0.25
+        colour = SERIES[shades[i]]
+        figure.text(
+            0.012, y, plain(label.split(" (")[0], 11), color=colour, fontweight="bold", **small
+        )
+        for tick, count in zip(ticks, at_risk(curve, ticks), strict=True):
             x = box.x0 + box.width * tick / end
-            figure.text(x, y, f"{count:,}", color=INK, fontsize=9, ha="center", va="bottom")
+            figure.text(x, y, f"{count:,}", color=INK, ha="center", **small)
 
 
 def _ticks(end: float) -> Floats:

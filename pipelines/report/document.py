@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.report.endpoint import EndpointPage, endpoint_page
-from pipelines.report.tables import events_by_arm, label_of, table_one
+from pipelines.report.tables import arm_names, events_by_arm, label_of, table_one
 from pipelines.report.words import amount, percent, time_words
 from pipelines.results import StudyRun
 
@@ -34,6 +34,7 @@ def render(run: StudyRun) -> str:
             pages=pages,
             baseline=table_one(run.cohort),
             events=events_by_arm(run.summary, run.cohort),
+            arm_names=[name for name, _ in arm_names(run.cohort)],
             hypotheses=_hypotheses(run),
             plans=_plans(run),
             style=(_trusted((templates / "page.css").read_text("utf-8").strip())),
@@ -84,7 +85,13 @@ def _environment() -> Environment:
     )
     environment.filters["percent_of"] = percent
     environment.filters["drawing"] = _drawing
+    environment.filters["lower_first"] = _lower_first
     return environment
+
+
+def _lower_first(label: str) -> str:
+    """A label inside a sentence: lower first letter unless it starts an abbreviation."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def _trusted(text: str) -> Markup:

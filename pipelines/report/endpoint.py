@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from biomarker.survival.curves import KaplanMeier, kaplan_meier, reverse_kaplan_
 from biomarker.validation.performance import PerformanceEstimate
 from pipelines.report.explanation import Explanation, explanation
 from pipelines.report.parts import Figure, Table
-from pipelines.report.tables import arm_names, missingness
+from pipelines.report.tables import arm_label, arm_names, missing_figure, missingness
 from pipelines.report.words import (
     METRICS,
     Metric,
@@ -40,6 +40,16 @@ _SHOWN = {
     "survival": ("uno_concordance_index", "time_dependent_auc", "integrated_brier_skill"),
     "response": ("roc_auc", "response_brier", "log_loss"),
 }
+
+
+_DOTS = (
+    "Dots: out-of-fold estimates. Bars: 95% intervals. Dashed line: a model that ignores the "
+    "patient. Highlighted: the model kept."
+)
+_AGREEMENT = (
+    "Dots: out-of-fold estimates. Bars: 95% intervals. Dashed line: perfect agreement. "
+    "Highlighted: the model kept."
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class EndpointPage:
     kind: str
     headline: Headline
     performance: Figure
+    meanings: tuple[tuple[str, str], ...]
+    more_meanings: tuple[tuple[str, str], ...]
     table: Table
     covers: str
     not_estimable: tuple[str, ...]
@@ -86,6 +98,7 @@ class EndpointPage:
     curves_note: str
     follow_up: Table | None
     missing: Table
+    missing_figure: Figure | None
     explanation: Explanation
     models: Table
 
@@ -105,6 +118,7 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
     nulls = _nulls(summary)
     shown = _panels(models, best, _SHOWN[best.kind], nulls, summary)
     curves, note, follow_up = _curves(run, summary, best, key)
+    tabled = tuple(dict.fromkeys(p.metric for p in best.nested.performance))
     headline = _headline(models, best, nulls, summary, key)
     return EndpointPage(
         key=key,
@@ -115,6 +129,8 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
         performance=_interval_figure(
             shown, f"{key}-performance", "Out-of-fold performance of every model"
         ),
+        meanings=_meanings(p for p in tabled if p in _SHOWN[best.kind]),
+        more_meanings=_meanings(p for p in tabled if p not in _SHOWN[best.kind]),
         table=_performance_table(models, best, nulls, summary),
         covers=next((p.covers for p in best.nested.performance if p.low is not None), ""),
         not_estimable=_reasons(models, summary),
@@ -122,12 +138,14 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
             _panels(models, best, ("calibration_slope", "observed_expected"), nulls, summary),
             f"{key}-slope",
             "Calibration of every model",
+            _AGREEMENT,
         ),
         calibration=_calibration(run, best, summary, key),
         curves=curves,
         curves_note=note,
         follow_up=follow_up,
         missing=missingness(run.summary, run.cohort, summary.name),
+        missing_figure=missing_figure(run.summary, run.cohort, summary.name, f"{key}-missing"),
         explanation=explanation(run, models, best, key, headline.above_chance),
         models=_model_table(models, best),
     )
@@ -199,7 +217,7 @@ def _same(model: ModelRun, slot: PerformanceEstimate) -> PerformanceEstimate | N
     )
 
 
-def _interval_figure(panels: Sequence[Panel], key: str, title: str) -> Figure:
+def _interval_figure(panels: Sequence[Panel], key: str, title: str, caption: str = _DOTS) -> Figure:
     """Panels as a figure, its numbers in the alternative text."""
     said = "; ".join(
         f"{panel.title}: "
@@ -213,8 +231,7 @@ def _interval_figure(panels: Sequence[Panel], key: str, title: str) -> Figure:
         title,
         drawn,
         f"Dots with 95% intervals. {said}." if said else "No estimate.",
-        "Dots: out-of-fold estimates. Bars: 95% intervals. Dashed line: a model that ignores the "
-        "patient; for calibration, perfect agreement. Highlighted: the model kept.",
+        caption,
     )
 
 
@@ -237,7 +254,9 @@ def _performance_table(
                 else interval_words(found.value, found.low, found.high)
             )
         name = metric_words(slot, summary.unit)
-        rows.append((name, number(null), f"{slot.n_patients:,}", *cells))
+        rows.append(
+            (name, "–" if null is None else amount(round(null, 3)), f"{slot.n_patients:,}", *cells)
+        )
     return Table(
         "Out-of-fold performance: estimate (95% interval).",
         (
@@ -265,6 +284,12 @@ def _reasons(models: Sequence[ModelRun], summary: EndpointSummary) -> tuple[str,
         if p.value is None and p.reason
     }
     return tuple(found)
+
+
+def _meanings(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What each of these metrics says."""
+    found = [_metric(name) for name in names]
+    return tuple((m.label.format(at="a time", when=""), m.meaning) for m in found if m.meaning)
 
 
 def _headline(
@@ -307,7 +332,13 @@ def _headline(
         happened="events" if summary.kind == "survival" else "responses",
         above_chance=above,
         reading=reading,
-        figure=_interval_figure(panels, f"{key}-headline", _metric(wanted).meaning),
+        figure=_interval_figure(
+            panels,
+            f"{key}-headline",
+            "Every model beside chance",
+            f"{_metric(wanted).meaning} Bars: 95% intervals; dashed line: a model that ignores "
+            "the patient.",
+        ),
     )
 
 
@@ -422,6 +453,7 @@ def _curves(
             f"Risk from models ({best.name}) that had not seen the patient; groups are thirds cut "
             "at the training patients' risks of the patient's own fold, first repeat.",
             run.time_plans.get(summary.name),
+            (0, 3, 1),
         )
     ]
     arms = [(name, mask[outcome.included]) for name, mask in arm_names(run.cohort)]
@@ -440,7 +472,7 @@ def _curves(
                 by_arm,
                 unit,
                 f"{key}-km-arm",
-                f"{summary.label} by arm",
+                f"{summary.label} by arm ({arm_label(run.cohort)})",
                 note or "Arms as randomised; unadjusted.",
                 run.time_plans.get(summary.name),
             )
@@ -450,7 +482,13 @@ def _curves(
 
 
 def _curve_figure(
-    curves: dict[str, KaplanMeier], unit: str, key: str, title: str, caption: str, plan: Any
+    curves: dict[str, KaplanMeier],
+    unit: str,
+    key: str,
+    title: str,
+    caption: str,
+    plan: Any,
+    shades: tuple[int, ...] = (0, 1),
 ) -> Figure:
     marks = [0.0, *(plan.horizons if plan is not None else ())]
     head = ["Group", "Patients", "Events", f"Median, {unit} (95%)"]
@@ -462,7 +500,7 @@ def _curve_figure(
     return Figure(
         key,
         title,
-        survival_curves(curves, unit=unit, name=key, y_label="event-free"),
+        survival_curves(curves, unit=unit, name=key, shades=shades),
         f"Kaplan–Meier curves with numbers at risk. {title}. {said}.",
         caption + " Bands: 95% pointwise. At risk at t: patients with T ≥ t.",
         Table(f"{title}.", tuple(head), rows),

@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.cohort import Cohort
+from biomarker.figures.cohort import missing_shares
 from biomarker.parsing import State
-from pipelines.report.parts import Table
+from pipelines.report.parts import Figure, Table
 from pipelines.report.words import percent, significant
 from pipelines.summary import CohortSummary
 
-__all__ = ["arm_names", "events_by_arm", "label_of", "missingness", "table_one"]
+__all__ = ["arm_label", "arm_names", "events_by_arm", "label_of", "missingness", "table_one"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -31,11 +32,16 @@ def arm_names(cohort: Cohort) -> tuple[tuple[str, Bools], ...]:
     column = cohort.study.columns[arm]
     others = [level for level in column.levels if level not in column.control]
     control, rest = " or ".join(column.control), " or ".join(others)
-    label = label_of(cohort, arm)
     return (
-        (f"{label}: {control} (control)", ~treated),
-        (f"{label}: {rest if len(rest) < 28 else 'any other'}", treated),
+        (f"{control} (control)", ~treated),
+        (rest if len(rest) < 28 else "any other", treated),
     )
+
+
+def arm_label(cohort: Cohort) -> str:
+    """The words a reader knows the arm column by; empty without one."""
+    arm = cohort.study.arm_column
+    return label_of(cohort, arm) if arm is not None else ""
 
 
 def table_one(cohort: Cohort) -> Table:
@@ -124,6 +130,32 @@ def missingness(summary: CohortSummary, cohort: Cohort, endpoint: str) -> Table:
         ),
         tuple(rows),
         note=f"{complete} of {len(summary.columns)} feature columns have no missing value.",
+    )
+
+
+def missing_figure(
+    summary: CohortSummary, cohort: Cohort, endpoint: str, key: str
+) -> Figure | None:
+    """Share missing by outcome, one row a column that misses anything; None where none does."""
+    survival = next(e.kind for e in summary.endpoints if e.name == endpoint) == "survival"
+    names = ("with the event", "without") if survival else ("responders", "non-responders")
+    rows = []
+    for column in summary.columns:
+        absent, n_event, absent_other, n_other = column.missing_by_outcome[endpoint]
+        if column.n_missing and n_event and n_other:
+            label = label_of(cohort, column.name)
+            rows.append((label, absent / n_event, absent_other / n_other))
+    if not rows:
+        return None
+    said = "; ".join(f"{r[0]}: {100 * r[1]:.0f}% {names[0]}, {100 * r[2]:.0f}% {names[1]}"
+                     for r in rows)  # fmt: skip
+    return Figure(
+        key,
+        "Share missing, by outcome",
+        missing_shares(rows, names, name=key),
+        f"Pairs of dots. {said}.",
+        "Dots far apart: a value is missing more often with one outcome than with the other, and "
+        "filling it is less innocent.",
     )
 
 

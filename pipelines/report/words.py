@@ -51,14 +51,14 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "uno_concordance_index": Metric(
-        "Uno's concordance index, up to {at}",
+        "Uno’s concordance index, up to {at}",
         "higher",
         0.5,
         "The share of patient pairs whose order of events the risk gets right, weighted for "
         "censoring.",
     ),
     "concordance_index": Metric(
-        "Harrell's concordance index",
+        "Harrell’s concordance index",
         "higher",
         0.5,
         "The same share among pairs that censoring leaves comparable; it leans with the amount "
@@ -158,12 +158,10 @@ def time_words(value: float, unit: str) -> str:
 
 
 def amount(value: float) -> str:
-    """A number with as many digits as it needs, four significant at most."""
+    """A time at three significant digits, whole from a thousand on; infinity was not reached."""
     if not math.isfinite(value):
         return "not reached" if value > 0 else "–"
-    if float(value).is_integer() or abs(value) >= 1000:
-        return f"{value:,.0f}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
+    return significant(value)
 
 
 def significant(value: float, digits: int = 3) -> str:
