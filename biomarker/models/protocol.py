@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.errors import BundleError, NotEstimableError
+from biomarker.errors import BundleError, NotEstimableError, SchemaError
 
 __all__ = [
     "STATE_FORMAT",
@@ -123,7 +123,7 @@ def check_features(X: npt.ArrayLike, n_features: int | None = None) -> FloatArra
             "Give one row per patient and one column per feature."
         )
     if n_features is not None and array.shape[1] != n_features:
-        raise ValueError(
+        raise SchemaError(
             f"X must have the {n_features} column(s) the model was fitted on; got "
             f"{array.shape[1]}. Encode the patients with the encoder frozen beside the model."
         )
@@ -214,9 +214,9 @@ def linear_margin(X: FloatArray, coef: FloatArray, intercept: float) -> FloatArr
     """``intercept + X @ coef``, each row's sum independent of the rows around it.
 
     A BLAS product may change a row's last bit with the number of rows in the call; a score must
-    not depend on the batch a patient arrives in.
+    not depend on the batch a patient arrives in, nor on the matrix's memory order.
     """
-    return np.einsum("ij,j->i", X, coef) + intercept
+    return np.einsum("ij,j->i", np.ascontiguousarray(X), coef) + intercept
 
 
 # --- what is stored ---------------------------------------------------------------------------
