@@ -74,7 +74,13 @@ def test_deep_fast_trees_that_overfit_are_drawn_in(cls):
     """Without the recalibration such trees' curves are far too far apart; with it they are not."""
 
     def build(seed):
-        return cls(max_depth=5, learning_rate=0.3, min_child_weight=0.5, random_state=seed)
+        return cls(
+            n_estimators=60,
+            max_depth=5,
+            learning_rate=0.3,
+            min_child_weight=0.5,
+            random_state=seed,
+        )
 
     _, slopes, _ = _judge(build, "linear", 600, 4)
     assert 0.8 <= slopes.mean() <= 1.3

@@ -22,7 +22,7 @@ def _patients(seed, n=120, p=2):
     return X, survival_outcome(time <= censoring, np.minimum(time, censoring))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     unit=st.floats(0.01, 400),
