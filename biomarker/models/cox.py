@@ -83,7 +83,9 @@ class CoxRegression(BaseEstimator):
 
     Notes
     -----
-    Sorting costs n log n, each gradient n p, each information matrix n p^2 (inside BLAS).
+    Sorting costs n log n, each gradient n p, each information matrix n p^2, on one
+    thread and in a fixed order: results do not depend on the number of threads. The first fit on a
+    machine compiles for some seconds, which later ones read from numba's cache.
     ``sample_weight`` are case weights as in R's survival package: Efron gives every one of d tied
     deaths the mean weight of the d; rows of weight 0 are left out. Standard errors take the weights
     as counts. Columns are centred and scaled inside, so units do not affect accuracy.

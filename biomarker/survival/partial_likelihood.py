@@ -5,10 +5,10 @@ sum over deaths of w x'b - sum over death times of W log S0, where S0 = sum of r
 the deaths' weight. Efron replaces log S0 by the mean of log(S0 - l/d D0), l = 0..d-1, with D0 the
 sum of r over the d tied deaths and W/d the weight of each term.
 
-Everything an iteration needs is a linear scan and a matrix product. With L_i the baseline hazard
+Everything an iteration needs is a linear scan or a sum of squares. With L_i the baseline hazard
 that patient i accrues, the gradient is X'm for the martingale residuals m = w event - r L, and the
 information is X' diag(r L) X - U'U, U holding the weighted risk-set means. So the gradient costs
-two passes over X, and only the information costs n p^2, all of it inside BLAS.
+two passes over X, and only the information costs n p^2.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from biomarker.survival import partial_likelihood_products as products
 from biomarker.survival import partial_likelihood_sweeps as sweeps
 
 __all__ = ["CoxFit", "PartialLikelihood", "SortedCohort", "Ties", "maximise", "sort_cohort"]
@@ -28,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Ties = Literal["efron", "breslow"]
 
-_CHORD = 0.1  # keep an information matrix while it shrinks the distance left at least this much
+_CHORD = 0.02  # keep an information matrix while steps shrink at least this much
 _MAX_HALVINGS = 40
 _TINY = 1e-100  # a root of information below this is none
 _ROUNDING = 1e-13  # of the terms summed: a smaller fall of the likelihood is no fall
@@ -46,13 +47,14 @@ class SortedCohort:
 
     Attributes
     ----------
-    X : ndarray, shape (n_patients, n_features)
+    columns : ndarray, shape (n_features, n_patients)
+        Covariates, one column after the other.
     weight, dead_weight : ndarray, shape (n_patients,)
         Case weights; the same for deaths and 0 for the censored.
     time, death_weight : ndarray, shape (n_death_times,)
     """
 
-    X: Floats
+    columns: Floats
     order: Ints
     centre: Floats
     scale: Floats
@@ -69,6 +71,11 @@ class SortedCohort:
     left_begin: Ints
     left_end: Ints
     entry: Floats | None
+
+    @property
+    def X(self) -> Floats:  # noqa: N802  (the field's symbol)
+        """Covariates as a table, shape (n_patients, n_features)."""
+        return self.columns.T
 
     def reweighted(self, weight: Floats) -> SortedCohort:
         """Return the same sorted cohort under other case weights (sorted-row order)."""
@@ -125,9 +132,11 @@ def sort_cohort(
     begin, mid, end, first = sweeps.death_blocks(order, codes, duration, event)
     weights = np.ones(n) if weight is None else weight[order]
     X = np.ascontiguousarray(X)
-    centre, scale = _centre_and_scale(X, weight)
-    sorted_X = np.empty_like(X)
-    sweeps.sort_rows(order, X, centre, 1.0 / scale, sorted_X)
+    n_features = X.shape[1]
+    centre, scale = np.empty(n_features), np.empty(n_features)
+    products.centre_and_scale(X, np.empty(0) if weight is None else weight, centre, scale)
+    columns = np.empty((n_features, n))
+    products.sorted_columns(order, X, centre, scale, columns)
     dead_weight = weights * event[order]
     time = duration[order[end - 1]]
     stratum_sorted = codes[order]
@@ -141,7 +150,7 @@ def sort_cohort(
             left_order, stratum_sorted, entry_sorted, first, end, time
         )
     return SortedCohort(
-        X=sorted_X,
+        columns=columns,
         order=order,
         centre=centre,
         scale=scale,
@@ -174,67 +183,57 @@ class PartialLikelihood:
     """
 
     def __init__(self, cohort: SortedCohort, ties: Ties = "efron") -> None:
-        n, p = cohort.X.shape
-        k = len(cohort.time)
+        n, k = len(cohort.order), len(cohort.time)
         self.cohort = cohort
         self.efron = ties == "efron"
-        self._scaled = np.empty((n, p))
-        tied = int(np.count_nonzero(cohort.end - cohort.mid > 1)) if self.efron else 0
-        self._means = np.empty((k + tied, p))
-        self.risk = np.empty(n)
-        self.hazard = np.zeros(n)
-        self._expected = np.zeros(n)
-        self.jump = np.empty(k)
-        self.jump_dying = np.empty(k)
-        self._at_risk = np.empty(k)
-        self._dying = np.empty(k)
+        self.risk, self.hazard = np.empty(n), np.zeros(n)
+        self._eta, self._expected = np.empty(n), np.zeros(n)
+        self.jump, self.jump_dying = np.empty(k), np.empty(k)
+        self._at_risk, self._dying = np.empty(k), np.empty(k)
 
     def evaluate(self, coef: Floats) -> tuple[float, Floats]:
         """Log-likelihood and its gradient at ``coef``; (-inf, zeros) where it overflows."""
         c = self.cohort
-        eta = c.X @ coef
+        eta, gradient = self._eta, np.empty_like(coef)
+        low, high, gains = products.linear_predictor(c.columns, coef, c.dead_weight, eta)
         with np.errstate(over="ignore", invalid="ignore"):
             shift = 0.0
-            if len(eta) and not np.max(np.abs(eta)) < _FAR:
-                shift = 0.5 * (eta.max() + eta.min())
+            if not -_FAR < low <= high < _FAR:
+                shift = 0.5 * (low + high)
                 eta -= shift
+                gains = float(np.sum(c.dead_weight * eta))
             np.exp(eta, out=self.risk)
             self.risk *= c.weight
-            logs = sweeps.hazard_jumps(
-                self.risk, c.begin, c.mid, c.end, c.first, c.death_weight, self.efron,
-                c.left_order, c.left_begin, c.left_end,
-                self._at_risk, self._dying, self.jump, self.jump_dying,
-            )  # fmt: skip
-            gains = float(c.dead_weight @ eta)
-            value = gains - logs
-            if not np.isfinite(value) or not np.all(np.isfinite(self.jump)):
-                return -np.inf, np.zeros_like(coef)
+        logs = sweeps.hazard_jumps(
+            self.risk, c.begin, c.mid, c.end, c.first, c.death_weight, self.efron,
+            c.left_order, c.left_begin, c.left_end,
+            self._at_risk, self._dying, self.jump, self.jump_dying,
+        )  # fmt: skip
         sweeps.cumulative_hazard(
             c.begin, c.mid, c.end, c.first, self.jump, self.jump_dying,
             c.left_order, c.left_begin, c.left_end, self.hazard,
         )  # fmt: skip
+        products.gradient(
+            c.columns, c.dead_weight, self.risk, self.hazard, self._expected, gradient
+        )
+        value = gains - logs
+        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
+            return -np.inf, np.zeros_like(coef)
         self._shift = shift
         self.rounding: float = _ROUNDING * (abs(gains) + abs(logs))
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(self.risk, self.hazard, out=self._expected)
-            gradient: Floats = (c.dead_weight - self._expected) @ c.X
-        if not np.all(np.isfinite(gradient)):
-            return -np.inf, np.zeros_like(coef)
         return value, gradient
 
     def information(self) -> Floats:
         """Observed information (negative Hessian) at the coefficients last evaluated."""
         c = self.cohort
-        np.multiply(c.X, np.sqrt(np.maximum(self._expected, 0.0))[:, None], out=self._scaled)
-        used = sweeps.tied_mean_rows(
-            c.X, self.risk, c.begin, c.mid, c.end, c.first, c.death_weight, self.efron,
-            c.left_order, c.left_begin, c.left_end, self._at_risk, self._dying, self._means,
+        upper = np.zeros((len(c.columns), len(c.columns)))
+        products.add_squares(c.columns, self._expected, upper)
+        self.squares: Floats = np.diag(upper).copy()
+        products.subtract_mean_squares(
+            c.columns, self.risk, c.begin, c.mid, c.end, c.first, c.death_weight, self.efron,
+            c.left_order, c.left_begin, c.left_end, self._at_risk, self._dying, upper,
         )  # fmt: skip
-        means = self._means[:used]
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = self._scaled.T @ self._scaled
-            self.squares: Floats = np.diag(squares).copy()
-            return squares - means.T @ means
+        return np.triu(upper) + np.triu(upper, 1).T
 
     def residuals(self) -> Floats:
         """Martingale residuals at the coefficients last evaluated, in the caller's row order."""
@@ -309,9 +308,10 @@ def maximise(
     Notes
     -----
     A gradient costs far less than an information matrix, so one matrix serves several steps as
-    long as each still shrinks the distance left tenfold; the last matrix is taken at the maximum.
+    long as each still shrinks the distance left fiftyfold; the last one is taken at the
+    maximum.
     """
-    p = likelihood.cohort.X.shape[1]
+    p = len(likelihood.cohort.columns)
     coef = np.zeros(p)
     value, gradient = likelihood.evaluate(coef)
     null_value = value
@@ -352,8 +352,10 @@ def maximise(
             break
         coef, objective = candidate, there
         fresh = False
+        # Steps shrink by a steady factor or faster, so the next one is at most length^2/previous.
+        next_length = length**2 / previous if previous > 0 else length
+        converged = fraction == 1.0 and min(length, 10 * next_length) <= tol
         previous = length if fraction == 1.0 else 0.0  # a halved step asks for a new matrix
-        converged = fraction == 1.0 and length <= tol
     return CoxFit(
         coef=coef,
         log_likelihood=value,
@@ -386,16 +388,3 @@ def _sum_blocks(values: Floats, begin: Ints, end: Ints) -> Floats:
     """Sums of ``values[begin[k]:end[k]]``."""
     running = np.concatenate([[0.0], np.cumsum(values)])
     return running[end] - running[begin]
-
-
-def _centre_and_scale(X: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
-    """Weighted mean and standard deviation of each column; scale 1 where a column is constant."""
-    n = len(X)
-    w = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
-    centre = w @ X
-    centred = X - centre
-    scale = np.sqrt(np.einsum("i,ij,ij->j", w, centred, centred))
-    constant = X.max(axis=0) == X.min(axis=0)
-    scale[constant | ~(scale > 0)] = 1.0
-    centre[constant] = X[0, constant]
-    return centre, scale

@@ -1,4 +1,4 @@
-"""Compiled sweeps over a cohort sorted by falling duration: hazards, residuals, tied-death terms.
+"""Compiled sweeps over a cohort sorted by falling duration: risk sets, hazards, late entries.
 
 Rows are sorted by stratum, then by falling duration, and within a tied duration the deaths come
 last. The risk set of the k-th death time (times fall with k) is then every row from the start of
@@ -17,23 +17,11 @@ __all__ = [
     "death_blocks",
     "hazard_jumps",
     "late_entries",
-    "sort_rows",
-    "tied_mean_rows",
 ]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sort_rows(order: Ints, X: Floats, centre: Floats, inverse_scale: Floats, out: Floats) -> None:
-    """Write the centred and scaled rows of ``X`` in sorted order."""
-    n, p = out.shape
-    for i in range(n):
-        row = order[i]
-        for j in range(p):
-            out[i, j] = (X[row, j] - centre[j]) * inverse_scale[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -251,97 +239,3 @@ def cumulative_hazard(
         for q in range(left_begin[k], left_end[k]):
             i = left_order[q]
             out[i] = (out[i] - level) + (low[i] - lost)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def tied_mean_rows(
-    X: Floats,
-    risk: Floats,
-    begin: Ints,
-    mid: Ints,
-    end: Ints,
-    first: Flags,
-    death_weight: Floats,
-    efron: bool,
-    left_order: Ints,
-    left_begin: Ints,
-    left_end: Ints,
-    at_risk: Floats,
-    dying: Floats,
-    out: Floats,
-) -> int:
-    """Write rows u with sum u u' = the weighted squares of the risk-set means; return their count.
-
-    Over d tied deaths the means (S1 - f D1)/(S0 - f D0) all lie in the plane of S1 and D1, so the
-    d squares sum to a 2 x 2 form: two rows, whatever d.
-    """
-    p = X.shape[1]
-    late = len(left_order) > 0
-    s1 = np.zeros(p)
-    lost = np.zeros(p)
-    d1 = np.zeros(p)
-    used = 0
-    inside = 0
-    for k in range(len(begin)):
-        if first[k]:
-            s1[:] = 0.0
-            lost[:] = 0.0
-            inside = 0
-        d = end[k] - mid[k]
-        tied = efron and d > 1
-        if late:
-            for i in range(begin[k], end[k]):
-                for j in range(p):
-                    x = risk[i] * X[i, j]
-                    t = s1[j] + x
-                    lost[j] += (s1[j] - t) + x if abs(s1[j]) >= abs(x) else (x - t) + s1[j]
-                    s1[j] = t
-            for q in range(left_begin[k], left_end[k]):
-                i = left_order[q]
-                for j in range(p):
-                    x = -risk[i] * X[i, j]
-                    t = s1[j] + x
-                    lost[j] += (s1[j] - t) + x if abs(s1[j]) >= abs(x) else (x - t) + s1[j]
-                    s1[j] = t
-            inside += (end[k] - begin[k]) - (left_end[k] - left_begin[k])
-        else:
-            for i in range(begin[k], end[k]):
-                r = risk[i]
-                for j in range(p):
-                    s1[j] += r * X[i, j]
-        s0 = at_risk[k]
-        alone = late and inside == d
-        if tied or alone:
-            d1[:] = 0.0
-            for i in range(mid[k], end[k]):
-                for j in range(p):
-                    d1[j] += risk[i] * X[i, j]
-        if not tied:
-            c = np.sqrt(death_weight[k]) / s0
-            if alone:
-                for j in range(p):
-                    out[used, j] = c * d1[j]
-            else:
-                for j in range(p):
-                    out[used, j] = c * (s1[j] + lost[j])
-            used += 1
-            continue
-        a = 0.0
-        b = 0.0
-        c = 0.0
-        for m in range(d):
-            fraction = m / d
-            z = 1.0 / (s0 - fraction * dying[k])
-            a += z * z
-            b += fraction * z * z
-            c += fraction * fraction * z * z
-        mean_weight = death_weight[k] / d
-        slope = b / a
-        root_a = np.sqrt(mean_weight * a)
-        root_c = np.sqrt(mean_weight * max(c - b * slope, 0.0))
-        for j in range(p):
-            s = d1[j] if alone else s1[j] + lost[j]
-            out[used, j] = root_a * (s - slope * d1[j])
-            out[used + 1, j] = root_c * d1[j]
-        used += 2
-    return used
