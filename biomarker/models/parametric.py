@@ -153,6 +153,7 @@ class WeibullAFT(BaseEstimator):
         if self.penalty == 0:
             _check_rank(standard, constant)
         standard = standard[:, ~constant]
+        _check_interpolation(standard)
         log_unit = float(np.average(np.log(outcome["duration"]), weights=weight))
         problem = _Likelihood(
             np.column_stack([np.ones(len(standard)), standard]),
@@ -313,7 +314,7 @@ class _Likelihood:
         raise NotEstimableError(
             "the Weibull likelihood must have a maximum; got coefficients that keep growing "
             f"({int(self.event.sum())} events, {self.design.shape[1] - 1} features). "
-            "Use fewer features, merge levels without events, or set a penalty."
+            "Use fewer features, merge levels without events, or raise the penalty."
         )
 
 
@@ -376,6 +377,19 @@ def _check_entry(entry: npt.ArrayLike | None, duration: FloatArray) -> FloatArra
             f"entry must be at least 0 and below the duration; got {bad} of {len(start)} otherwise."
         )
     return start
+
+
+def _check_interpolation(standard: FloatArray) -> None:
+    """Refuse as many features as patients: times met exactly let the shape grow without bound.
+
+    A penalty on coefficients does not help, because the shape is not penalised.
+    """
+    n_patients, n_features = standard.shape
+    if n_features + 1 >= n_patients:
+        raise NotEstimableError(
+            f"features must be fewer than patients less one; got {n_features} features and "
+            f"{n_patients} patients. Use fewer features, or the Cox model with a penalty."
+        )
 
 
 def _check_rank(standard: FloatArray, constant: npt.NDArray[np.bool_]) -> None:

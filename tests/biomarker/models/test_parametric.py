@@ -135,6 +135,13 @@ def test_a_group_without_events_is_not_estimable():
     assert WeibullAFT(penalty=1.0).fit(group[:, None], y).coef_[0] < -1
 
 
+def test_as_many_features_as_patients_are_refused_even_with_a_penalty():
+    """Met exactly, the times let the shape grow for ever, which no ridge prevents."""
+    X, y = _patients(10, n=40, p=39)
+    with pytest.raises(NotEstimableError, match="39 features and 40 patients"):
+        WeibullAFT(penalty=10.0).fit(X, y)
+
+
 def test_all_censored_is_not_estimable():
     """Without an event there is no survival model."""
     X, y = _patients(10)
