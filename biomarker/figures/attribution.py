@@ -50,17 +50,17 @@ def beeswarm(found: Attribution, labels: Mapping[str, str], *, name: str) -> str
         One ``<svg>`` element; with many patients at most 500 points a column, extremes kept.
     """
     shown = [item.source for item in found.importance[:MOST_ROWS]]
-    row, head, foot = 0.36, 0.36, 0.56
+    row, head, foot = 0.38, 0.36, 0.74
     height = head + foot + row * len(shown)
     with canvas(height) as figure:
-        axes = figure.add_axes((0.30, foot / height, 0.68, row * len(shown) / height))
+        axes = figure.add_axes((0.36, foot / height, 0.615, row * len(shown) / height))
         axes.axvline(0, color=MUTED, linewidth=1)
         for i, source in enumerate(shown):
             j = found.sources.index(source)
             _swarm(axes, found, j, len(shown) - 1 - i)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         _names(axes, [labels.get(s, s) for s in shown])
-        axes.set_xlabel(f"attribution ({found.scale}); {_way(found)}")
+        axes.set_xlabel(f"attribution ({found.scale})\nright = {_way(found)}")
         spare_axes(axes, grid="x", hide=("left",))
         _ramp_key(figure, height)
         return markup(figure, name)
@@ -105,19 +105,19 @@ def _pile(values: Floats, width: float) -> Floats:
     within[order] = np.arange(len(values)) - start[code[order]]
     # Alternate above and below the row's middle, as a swarm sits on a branch.
     side = np.where(within % 2 == 0, 1, -1) * np.ceil(within / 2)
-    return np.asarray(side * min(0.09, 0.8 / max(counts.max(), 1)))
+    return np.asarray(side * np.minimum(0.11, 0.8 / counts)[code])
 
 
 def _ramp_key(figure: Any, height: float) -> None:
     """Low to high in the shades used, and the shade of a missing value."""
-    y = 1 - 0.17 / height
-    figure.text(0.30, y, "value of the column:  low", color=MUTED, fontsize=9, va="center")
-    start = 0.625
+    y, start, step = 1 - 0.17 / height, 0.59, 0.019
+    small = {"color": MUTED, "fontsize": 9, "va": "center"}
+    figure.text(start - 0.012, y, "value of the column:  low", ha="right", **small)
     for i, colour in enumerate(RAMP):
-        figure.text(start + 0.017 * i, y, "■", color=colour, fontsize=10, va="center")
-    figure.text(start + 0.017 * len(RAMP) + 0.012, y, "high", color=MUTED, fontsize=9, va="center")
-    figure.text(0.845, y, "●", color=MISSING, fontsize=9, va="center")
-    figure.text(0.868, y, "missing", color=MUTED, fontsize=9, va="center")
+        figure.text(start + step * i, y, "■", color=colour, fontsize=10, va="center")
+    figure.text(start + step * len(RAMP) + 0.012, y, "high", **small)
+    figure.text(0.835, y, "●", color=MISSING, fontsize=9, va="center")
+    figure.text(0.862, y, "missing", **small)
 
 
 def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> str:
@@ -129,7 +129,7 @@ def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> s
     row, head, foot = 0.30, 0.08, 0.56
     height = head + foot + row * len(items)
     with canvas(height) as figure:
-        axes = figure.add_axes((0.30, foot / height, 0.68, row * len(items) / height))
+        axes = figure.add_axes((0.36, foot / height, 0.615, row * len(items) / height))
         for i, item in enumerate(items):
             y = len(items) - 1 - i
             axes.barh(y, item.value, height=0.56, color=SERIES[0], alpha=0.28, linewidth=0)
@@ -152,7 +152,7 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
     x, y = found.columns[:, j], found.values[:, j]
     unit = f" ({found.units[j]})" if found.units[j] else ""
     with canvas(2.9) as figure:
-        axes = figure.add_axes((0.145, 0.19, 0.835, 0.76))
+        axes = figure.add_axes((0.18, 0.19, 0.80, 0.76))
         axes.axhline(0, color=MUTED, linewidth=1)
         if found.levels[j]:
             _by_level(axes, x, y, found.levels[j])
@@ -165,7 +165,7 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
             dots(axes, x[kept], y[kept], SERIES[0], size=3.8)
         axes.set_xlabel(plain(labels.get(source, source), 40) + unit)
         axes.set_ylabel(f"attribution\n({found.scale})", fontsize=9.5)
-        axes.yaxis.set_label_coords(-0.115, 0.5)
+        axes.yaxis.set_label_coords(-0.13, 0.5)
         spare_axes(axes, grid="y")
         return markup(figure, name)
 
@@ -225,7 +225,7 @@ def waterfall(
             level += amount
             edges.append(level)
             axes.plot([level, level], [y - 0.72, y + 0.28], color=MUTED, linewidth=0.9)
-        pad = 0.14 * (max(edges) - min(edges)) or 0.1
+        pad = 0.24 * (max(edges) - min(edges)) or 0.1
         axes.set_xlim(min(edges) - pad, max(edges) + pad)
         axes.set_ylim(-0.75, len(rows) - 0.4)
         _amounts(axes, rows, found.base_value, pad)
@@ -235,7 +235,10 @@ def waterfall(
         for i, (label, words, _) in enumerate(rows):
             y = len(rows) - 1 - i
             lift = 0.17 if words else 0.0
-            axes.text(-0.03, y + lift, plain(label, 20), transform=where, ha="right", va="center")
+            axes.text(
+                -0.03, y + lift, plain(label, 19), transform=where, ha="right", va="center",
+                fontsize=9.5,
+            )  # fmt: skip
             axes.text(
                 -0.03, y - 0.22, plain(words, 24), transform=where, ha="right", va="center",
                 fontsize=8.5, color=MUTED,
@@ -253,7 +256,7 @@ def _amounts(axes: Any, rows: list[tuple[str, str, float]], start: float, pad: f
         level += amount
         text = f"{amount:+.2f}".replace("-", "−")
         axes.text(
-            level + (0.12 * pad if amount >= 0 else -0.12 * pad), len(rows) - 1 - i, text,
+            level + (0.08 * pad if amount >= 0 else -0.08 * pad), len(rows) - 1 - i, text,
             ha="left" if amount >= 0 else "right", va="center", fontsize=9, color=INK,
         )  # fmt: skip
 
@@ -272,8 +275,10 @@ def value_words(found: Attribution, j: int, row: int) -> str:
 
 def _names(axes: Any, names: list[str]) -> None:
     """Row names from the top down."""
-    axes.set_yticks(range(len(names) - 1, -1, -1), [plain(name, 24) for name in names])
+    axes.set_yticks(range(len(names) - 1, -1, -1), [plain(name, 21) for name in names])
+    axes.tick_params(axis="y", labelsize=9.5)
 
 
 def _way(found: Attribution) -> str:
-    return "right = " + found.direction.removeprefix("higher = ")
+    """What a bar or point to the right means."""
+    return found.direction.removeprefix("higher = ")

@@ -36,7 +36,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH = 5.9
+WIDTH = 5.2
 INK, MUTED, LINE, GROUND = "#1d2b36", "#566572", "#d5dde3", "#fdfdfe"
 MISSING = "#8b97a1"
 # Blue, vermillion, bluish green, purple, brown: told apart by readers with any colour vision,

@@ -34,7 +34,7 @@ def missing_shares(
     row, head, foot = 0.30, 0.34, 0.56
     height = head + foot + row * len(shown)
     with canvas(height) as figure:
-        axes = figure.add_axes((0.30, foot / height, 0.66, row * len(shown) / height))
+        axes = figure.add_axes((0.36, foot / height, 0.60, row * len(shown) / height))
         for i, (_, first, second) in enumerate(shown):
             y = len(shown) - 1 - i
             axes.plot([100 * first, 100 * second], [y, y], color=LINE, linewidth=4)
@@ -42,12 +42,14 @@ def missing_shares(
             axes.plot([100 * first], [y], "o", color=SERIES[1], markersize=6)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.set_xlim(0, max(5.0, 105 * max(max(r[1:]) for r in shown)))
-        axes.set_yticks(range(len(shown) - 1, -1, -1), [plain(r[0], 24) for r in shown])
+        axes.set_yticks(range(len(shown) - 1, -1, -1), [plain(r[0], 21) for r in shown])
+        axes.tick_params(axis="y", labelsize=9.5)
+        axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("missing (%)")
         spare_axes(axes, grid="x", hide=("left",))
         top = 1 - 0.17 / height
-        for x, mark, colour, words in ((0.30, "●", SERIES[1], groups[0]),
-                                       (0.62, "■", SERIES[0], groups[1])):  # fmt: skip
+        for x, mark, colour, words in ((0.36, "●", SERIES[1], groups[0]),
+                                       (0.66, "■", SERIES[0], groups[1])):  # fmt: skip
             figure.text(x, top, mark, color=colour, fontsize=9, va="center")
             figure.text(x + 0.025, top, words, color=MUTED, fontsize=9, va="center")
         return markup(figure, name)

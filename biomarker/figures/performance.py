@@ -91,19 +91,18 @@ def interval_panels(panels: Sequence[Panel], *, name: str) -> str:
         top = height
         for panel in panels:
             span = row * len(panel.marks)
-            box = (0.27, (top - head - span) / height, 0.40, span / height)
-            _interval_panel(figure, figure.add_axes(box), panel, (top - 0.17) / height)
+            bottom = top - head - span
+            axes = figure.add_axes((0.29, bottom / height, 0.31, span / height))
+            _interval_panel(figure, axes, panel, (top - 0.17) / height, (bottom - 0.14) / height)
             top -= head + span + foot
         return markup(figure, name)
 
 
-def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float) -> None:
+def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float, foot_at: float) -> None:
     """One metric: title, null line, a row per model with its numbers in words at the right."""
-    figure.text(0.012, title_at, plain(panel.title, 60), fontweight="bold", va="center")
-    figure.text(
-        0.988, title_at, f"{panel.better} is better" if panel.better != "nearer" else
-        "nearer the line is better", color=MUTED, fontsize=9, ha="right", va="center",
-    )  # fmt: skip
+    words = f"{panel.better} is better" if panel.better != "nearer" else "nearer the line is better"
+    figure.text(0.012, title_at, plain(panel.title, 56), fontweight="bold", va="center")
+    figure.text(0.988, foot_at, words, color=MUTED, fontsize=9, ha="right", va="center")
     count = len(panel.marks)
     if panel.null is not None:
         axes.axvline(panel.null, color=MUTED, linewidth=1.1, linestyle=(0, (3, 2)))
@@ -123,7 +122,7 @@ def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float) -> No
         axes.text(1.03, y, words, transform=where, ha="left", **label)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_yticks([])
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=3)
     _room(axes, panel)
     spare_axes(axes, grid="x", hide=("left",))
     axes.tick_params(axis="x", labelsize=9)
