@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -333,8 +334,10 @@ class CoxRegression(BaseEstimator):
         entered = entry_times(entry, outcome)
         codes = self._strata_of(strata, len(table))
         accrued = np.empty(len(table))
-        for code, hazard in enumerate(self._baselines):
-            here = codes == code
+        by_stratum = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[by_stratum], np.arange(len(self._baselines) + 1))
+        for (low, high), hazard in zip(itertools.pairwise(edges), self._baselines, strict=True):
+            here = by_stratum[low:high]
             accrued[here] = hazard.accrued(outcome["duration"][here], outcome["event"][here])
             if entered is not None:
                 accrued[here] -= hazard.at(entered[here])
@@ -445,10 +448,11 @@ class CoxRegression(BaseEstimator):
         self.strata_ = labels
         self._centre = cohort.centre
         jump, jump_dying = likelihood.baseline()
-        code = cohort.stratum[cohort.end - 1]
+        n_strata = 1 if labels is None else len(labels)
+        edges = np.searchsorted(cohort.stratum[cohort.end - 1], np.arange(n_strata + 1))
         self._baselines = []
-        for stratum in range(1 if labels is None else len(labels)):
-            rows = np.flatnonzero(code == stratum)[::-1]
+        for low, high in itertools.pairwise(edges):
+            rows = np.arange(low, high)[::-1]  # death times fall within a stratum
             self._baselines.append(
                 BaselineHazard.from_jumps(cohort.time[rows], jump[rows], jump_dying[rows])
             )

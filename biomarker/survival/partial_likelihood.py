@@ -78,7 +78,14 @@ class SortedCohort:
         return self.columns.T
 
     def reweighted(self, weight: Floats) -> SortedCohort:
-        """Return the same sorted cohort under other case weights (sorted-row order)."""
+        """Return the same sorted cohort under other case weights.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (n_patients,)
+            Positive, in sorted-row order (``weight[order]`` of the caller's). A weight of 0 would
+            still count among Efron's tied deaths.
+        """
         dead = np.where(self.dead_weight > 0, weight, 0.0)
         return replace(
             self,
