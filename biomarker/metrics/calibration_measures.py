@@ -289,31 +289,50 @@ def _link(risk: Floats, link: Link) -> Floats:
     return np.log(-np.log1p(-p)) if link == "cloglog" else np.log(p) - np.log1p(-p)
 
 
-def _mean(eta: Floats, link: Link) -> tuple[Floats, Floats]:
-    """Mean and score factor (dmu/deta) / (mu (1 - mu)) at a linear predictor."""
+def _mean(eta: Floats, link: Link) -> tuple[Floats, Floats, Floats]:
+    """Mean, its complement and the score factor (dmu/deta) / (mu (1 - mu))."""
+    eta = np.clip(eta, -30.0, 30.0)
     if link == "logit":
-        mu = 1.0 / (1.0 + np.exp(-np.clip(eta, -30, 30)))
-        return mu, np.ones_like(mu)
-    hazard = np.exp(np.clip(eta, -30, 3.4))
+        mu = 1.0 / (1.0 + np.exp(-eta))
+        return mu, 1.0 / (1.0 + np.exp(eta)), np.ones_like(mu)
+    hazard = np.exp(eta)
     mu = -np.expm1(-hazard)
-    return mu, hazard / mu
+    return mu, np.exp(-hazard), hazard / mu
+
+
+def _log_likelihood(judged: _Judged, eta: Floats) -> float:
+    """Weighted Bernoulli log-likelihood, concave in eta for both links."""
+    mu, rest, _ = _mean(eta, judged.link)
+    # log(1 - mu) = -hazard under cloglog, which must not be taken of a rest rounded to 0.
+    log_rest = -np.exp(np.clip(eta, -30.0, 30.0)) if judged.link == "cloglog" else np.log(rest)
+    terms = np.where(judged.status > 0, np.log(mu), log_rest)
+    return float(judged.weight @ terms)
 
 
 def _solve(judged: _Judged, design: Floats, offset: Floats) -> tuple[Floats, Floats, Floats]:
-    """Weighted binary regression by Fisher scoring: coefficients, information, score terms."""
+    """Weighted binary regression by Fisher scoring: coefficients, information, score terms.
+
+    Steps are halved until the likelihood does not fall, because scoring alone may oscillate where
+    predictions are extreme.
+    """
     p = design.shape[1]
     beta = np.zeros(p)
     if p > 1:
         beta[1] = 1.0
+    current = _log_likelihood(judged, design @ beta + offset)
     for _ in range(_MAX_STEPS):
-        mu, factor = _mean(design @ beta + offset, judged.link)
+        mu, rest, factor = _mean(design @ beta + offset, judged.link)
         terms = judged.weight * factor * (judged.status - mu)
-        information = (design * (judged.weight * factor**2 * mu * (1.0 - mu))[:, None]).T @ design
+        information = (design * (judged.weight * factor**2 * mu * rest)[:, None]).T @ design
         step = _newton_step(information, design.T @ terms)
-        # Large steps overshoot on these links; a bounded step keeps the path monotone in practice.
-        beta = beta + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
-        if float(np.abs(step).max()) < 1e-9:
+        if float(np.abs(step).max()) < 1e-8:
             return beta, information, terms
+        for _ in range(30):
+            reached = _log_likelihood(judged, design @ (beta + step) + offset)
+            if reached >= current - 1e-12 * abs(current):
+                break
+            step = step / 2.0
+        beta, current = beta + step, reached
     raise NotEstimableError(
         f"the calibration model must converge; got none in {_MAX_STEPS} steps. The predictions "
         "separate the outcomes completely, or nearly so."

@@ -115,6 +115,19 @@ class Procedure:
             f"got none. The last reason: {reason}"
         )
 
+    def refit(
+        self,
+        X: Floats,
+        y: npt.NDArray[Any],
+        rows: Indices,
+        params: Params,
+        calls: list[FitCall],
+        *keys: TaskKey,
+    ) -> Any:
+        """Fit settings already chosen, without tuning, adding the call to ``calls``."""
+        entry = self.grid.index(dict(params))
+        return self._fit_one(X, y, rows, entry, calls, (*keys, "perturbed"))
+
     def _scores(
         self,
         X: Floats,
