@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from biomarker.errors import BundleError, NotEstimableError
 from biomarker.models import WeibullAFT
-from biomarker.models.parametric import _Likelihood
+from biomarker.models.weibull_likelihood import WeibullLikelihood
 from biomarker.outcomes import survival_outcome
 
 
@@ -69,7 +69,7 @@ def test_derivatives_agree_with_central_differences():
     entry = np.where(rng.random(40) < 0.5, 0.3 * y["duration"], 0.0)
     with np.errstate(divide="ignore"):
         log_entry = np.log(entry)
-    problem = _Likelihood(
+    problem = WeibullLikelihood(
         np.column_stack([np.ones(40), X]),
         np.log(y["duration"]),
         y["event"].astype(float),
@@ -215,7 +215,7 @@ def test_lifelines_default_stop_is_loose_and_is_refined_here():
         rough = WeibullAFTFitter().fit(frame, "t", "e").params_["lambda_"][["a", "b"]].to_numpy()
     model = WeibullAFT().fit(X, y)
     np.testing.assert_allclose(model.log_time_coef_, rough, atol=1e-3)
-    problem = _Likelihood(
+    problem = WeibullLikelihood(
         np.column_stack([np.ones(400), X]),
         np.log(y["duration"]),
         y["event"].astype(float),
