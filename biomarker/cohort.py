@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ __all__ = ["Cohort", "Fault", "Outcome"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}[- ]?[A-Za-z]{3}\b", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Cohort:
     @property
     def patient_numbers(self) -> npt.NDArray[np.int64]:
         """A number for each row's patient, equal where ids repeat; shape (n_rows,)."""
-        return np.unique(self.ids.astype(str), return_inverse=True)[1].astype(np.int64)
+        return np.unique(self.ids, return_inverse=True)[1].astype(np.int64)
 
     @property
     def treated(self) -> Bools | None:
@@ -210,7 +213,8 @@ class _Reader:
     def _check_names(self) -> None:
         present, declared = self.table.column_names, self.study.columns
         repeated = [name for name, count in Counter(present).items() if count > 1]
-        for name in repeated:
+        strangers = not any(name in declared for name in present)
+        for name in repeated if not strangers else ():
             self._fault(
                 None, name, "repeated column", "the name more than once", "each name once",
                 "Rename or remove the repeated column.",
@@ -219,6 +223,13 @@ class _Reader:
             unique = [present.index(name) for name in dict.fromkeys(present)]
             self.table = self.table.select(unique)
         extra = [name for name in self.table.column_names if name not in declared]
+        if present and strangers:
+            # The "names" may be a patient's values, so they are counted, never shown.
+            self._fault(
+                None, "(header)", "no known column", f"{len(extra)} names, none declared",
+                "the declared column names", "Is the header line missing, or the study another?",
+            )  # fmt: skip
+            return
         for name, column in declared.items():
             if name in present or column.optional or column.role in _NEVER_REQUIRED:
                 continue
@@ -280,10 +291,10 @@ class _Reader:
     ) -> None:
         for row in np.flatnonzero(parsed.states >= State.UNPARSABLE):
             state = State(int(parsed.states[row]))
-            found = _found(values[int(row)].as_py(), state, column, float(parsed.values[row]))
-            self._fault(
-                int(row), name, _KIND[state], found, rule.allowed(), _advice(state, column, rule)
-            )
+            value = values[int(row)].as_py()
+            found = _found(value, state, column, float(parsed.values[row]))
+            advice = _advice(value, state, column, rule)
+            self._fault(int(row), name, _KIND[state], found, rule.allowed(), advice)
 
     def _check_units(self, name: str, column: Column, parsed: Parsed) -> None:
         """Values a thousandfold off, where the rest lie close together, are another unit."""
@@ -323,9 +334,21 @@ class _Reader:
 
     def _group(self, name: str) -> npt.NDArray[np.int64]:
         column = to_arrow(self.table[name])
+        if pa.types.is_nested(column.type):
+            self._fault(
+                None, name, "unparsable", f"values of type {column.type}", "one text a patient",
+                "Store the group's name or number.",
+            )  # fmt: skip
+            return np.full(len(column), -1, dtype=np.int64)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        missing = np.array([str(v) in self.study.missing for v in column.dictionary.to_pylist()])
+        missing = np.array(
+            [
+                v is None or v != v or str(v) in self.study.missing
+                for v in column.dictionary.to_pylist()
+            ],
+            dtype=np.bool_,
+        )
         codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         if missing.any():
             codes = np.where(np.isin(codes, np.flatnonzero(missing)), -1, codes)
@@ -373,12 +396,14 @@ class _Reader:
         for row in np.flatnonzero(wrong | (known & ~(durations.values > 0))):
             value = durations_text[int(row)].as_py()
             found = _found(value, State(int(durations.states[row])), None, np.nan)
+            advice = _duration_advice(value, endpoint.unit)
             if known[row]:
-                found = "zero" if durations.values[row] == 0 else "a negative time"
+                zero = durations.values[row] == 0
+                found = "zero" if zero else "a negative time"
+                advice = _ZERO_ADVICE if zero else "Check which date was taken from which."
             self._fault(
                 int(row), endpoint.duration, "invalid duration", found,
-                f"a number of {endpoint.unit} greater than 0",
-                "Correct it; give an event on the first day a declared small time.",
+                f"a number of {endpoint.unit} greater than 0", advice,
             )  # fmt: skip
         event_levels = endpoint.event_values + endpoint.censored_values
         events = self._coded(endpoint.event, event_levels, "event_values or censored_values")
@@ -444,6 +469,9 @@ class _Reader:
             )  # fmt: skip
 
 
+_ZERO_ADVICE = (
+    "Count the first day as half a day (or a whole one) for every patient, and say so in the study."
+)
 _NEVER_REQUIRED = ("ignore", "post_baseline", "batch", "centre")
 
 _KIND = {
@@ -464,7 +492,9 @@ def id_texts(column: Any) -> list[str]:
     """
     array = to_arrow(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    textual = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    textual = (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
     if not (textual or pa.types.is_integer(kind) or pa.types.is_null(kind)):
         raise CohortError(
             f"The id column must hold text or whole numbers; got type {kind}. "
@@ -476,6 +506,10 @@ def id_texts(column: Any) -> list[str]:
 def _as_table(frame: Any) -> pa.Table:
     if isinstance(frame, pa.Table):
         return frame
+    if not (hasattr(frame, "iloc") and getattr(frame, "ndim", 0) == 2):
+        raise CohortError(
+            f"The table must be a pandas DataFrame or a pyarrow Table; got {type(frame).__name__}."
+        )
     return pa.Table.from_arrays(
         [to_arrow(frame.iloc[:, i]) for i in range(frame.shape[1])],
         names=[str(name) for name in frame.columns],
@@ -486,6 +520,12 @@ def _shown(value: Any) -> str:
     return (
         masked(str(value)) if isinstance(value, str) else f"a value of type {type(value).__name__}"
     )
+
+
+def _duration_advice(value: Any, unit: str) -> str:
+    if hasattr(value, "year") or (isinstance(value, str) and _DATE.match(value)):
+        return f"Give the {unit} since the start, not a date."
+    return f"Give the {unit} since the start as a plain number, such as 12.5."
 
 
 def _found(value: Any, state: State, column: Column | None, number: float) -> str:
@@ -502,13 +542,24 @@ def _found(value: Any, state: State, column: Column | None, number: float) -> st
     return side
 
 
-def _advice(state: State, column: Column, rule: ParseRule) -> str:
+def _advice(value: Any, state: State, column: Column, rule: ParseRule) -> str:
     if state is State.UNSEEN_CATEGORY:
         return "Correct it, add it to levels, or map it under aliases."
     if state is State.OUTSIDE_ALLOWED_RANGE:
         return f"Check the unit ({column.unit or 'none declared'}) and the sign."
     if state is State.NOT_FINITE:
         return "Leave it empty if it was not measured."
-    if rule.lower_limit is None:
-        return "Write 12.5, not 12,5 or 1,250; declare detection limits to read '<15'."
-    return "Write 12.5, not 12,5 or 1,250; declare other tokens under missing or detection."
+    if hasattr(value, "year") or (isinstance(value, str) and _DATE.match(value)):
+        return "A date stands where a number is declared: a spreadsheet may have changed it."
+    if isinstance(value, str) and value.startswith("#"):
+        return "A spreadsheet's error stands there; correct its formula, or leave the cell empty."
+    if isinstance(value, str) and value != value.strip():
+        return "Remove the spaces around the number."
+    if isinstance(value, str) and value[:1] in ("<", ">"):
+        if rule.lower_limit is None and rule.upper_limit is None:
+            return "Declare the detection limits of this column to read it."
+        return "It is a hundredfold from the declared limit, or on its undeclared side: check it."
+    return (
+        "Write 12.5, not 12,5 or 1,250; declare words for missing under 'missing', "
+        "and for too low to measure under 'detection'."
+    )

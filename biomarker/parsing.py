@@ -7,9 +7,11 @@ fault. The cohort reader and the scorer both call :meth:`ParseRule.parse`.
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ __all__ = ["ParseRule", "Parsed", "State", "masked", "to_arrow"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CENSORED = re.compile(r"([<>])\s?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
+# A reading such as "<15000" where the laboratory's limit is 15 is another unit, not another limit.
+_LIMIT_FACTOR = 100.0
 _BELOW_FACTOR = {"half": 0.5, "sqrt2": 0.5**0.5, "limit": 1.0}
 
 
@@ -69,7 +73,8 @@ class ParseRule:
     range : pair of float, optional
         Allowed range on the raw scale, both ends included.
     missing : tuple of str
-        Texts that mean missing.
+        Texts that mean missing. One that is a number, such as ``-9``, means missing however the
+        number is written or typed.
     """
 
     column: str
@@ -170,7 +175,20 @@ class ParseRule:
             parsed = Parsed(values, states)
         else:
             return _uniform(column, State.UNPARSABLE)
-        return self._ranged(parsed)
+        return self._ranged(self._without_codes(parsed))
+
+    def _without_codes(self, parsed: Parsed) -> Parsed:
+        """Numbers that stand for missing become missing, so that text and typed files agree."""
+        codes = self._missing_numbers()
+        if codes:
+            coded = (parsed.states == State.OK) & np.isin(parsed.values, codes)
+            parsed.values[coded] = np.nan
+            parsed.states[coded] = State.MISSING
+        return parsed
+
+    def _missing_numbers(self) -> list[float]:
+        numbers = [_exact_number(text) for text in self.missing]
+        return [number for number in numbers if number is not None]
 
     def _numbers_from_text(self, text: pa.Array) -> Parsed:
         text = _as_string(text)
@@ -217,9 +235,9 @@ class ParseRule:
         match = _CENSORED.fullmatch(text)
         if match is not None:
             limit = float(match[2])
-            if match[1] == "<" and self.lower_limit is not None:
+            if match[1] == "<" and _near(limit, self.lower_limit):
                 return limit * factor, State.BELOW_DETECTION
-            if match[1] == ">" and self.upper_limit is not None:
+            if match[1] == ">" and _near(limit, self.upper_limit):
                 return limit, State.ABOVE_DETECTION
         if text.lower().lstrip("+-") in ("inf", "infinity"):
             return np.nan, State.NOT_FINITE
@@ -244,6 +262,8 @@ class ParseRule:
     def _levels(self, column: pa.Array) -> Parsed:
         if pa.types.is_null(column.type):
             return _uniform(column, State.MISSING)
+        if pa.types.is_nested(column.type):
+            return _uniform(column, State.UNSEEN_CATEGORY)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         book = self._code_book()
@@ -271,6 +291,8 @@ class ParseRule:
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return np.nan, State.MISSING
         number = _exact_number(value)
+        if number is not None and number in self._missing_numbers():
+            return np.nan, State.MISSING
         if number is not None:
             # "1.0" in a file and "1" among the levels are the same number, not a guess.
             for text, code in book.items():
@@ -280,9 +302,19 @@ class ParseRule:
 
 
 def masked(text: str) -> str:
-    """Show the shape of a value without the value: letters as ``a``, digits as ``9``."""
+    """Show the shape of a value without the value: letters as ``a``, digits as ``9``.
+
+    Plain punctuation and spaces stay, since they are what usually went wrong; anything else is
+    ``?``.
+    """
     shape = "".join(
-        "9" if ch.isdigit() else "a" if ch.isalpha() else ch if ch.isprintable() else "?"
+        "9"
+        if ch.isnumeric()
+        else "a"
+        if ch.isalpha()
+        else ch
+        if ch.isascii() and ch.isprintable()
+        else "?"
         for ch in text[:24]
     )
     return f"'{shape}'" + (f" ({len(text)} characters)" if len(text) > 24 else "")
@@ -299,7 +331,7 @@ def to_arrow(values: Any) -> pa.Array:
         return values
     try:
         converted = pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         converted = pa.array([_text_or_none(v) for v in _iterate(values)], pa.string())
     if isinstance(converted, pa.ChunkedArray):
         converted = converted.combine_chunks()
@@ -332,11 +364,18 @@ def _spellings(value: Any) -> tuple[str, ...]:
 def _exact_number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float, Decimal)):
         return float(value)
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value)
     return None
+
+
+def _near(limit: float, declared: float | None) -> bool:
+    """Whether a reading's own limit can be one of the laboratory that declared this one."""
+    if declared is None or not math.isfinite(limit):
+        return False
+    return declared / _LIMIT_FACTOR <= limit <= declared * _LIMIT_FACTOR
 
 
 def _spread(column: pa.DictionaryArray, unique: Parsed) -> Parsed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,6 +44,7 @@ Transform = Literal["identity", "log", "log1p", "log2", "sqrt"]
 Reaction = Literal["warn", "refuse"]
 
 FEATURE_ROLES = ("arm", "marker", "covariate", "stratum")
+_BETWEEN = "\x1f"  # parts several faults that one validator found
 _NEEDS_POSITIVE = {"log": 0.0, "log2": 0.0, "log1p": -1.0}
 _MAY_TOUCH = {"sqrt": 0.0}
 
@@ -50,7 +52,9 @@ _MAY_TOUCH = {"sqrt": 0.0}
 class _Spec(BaseModel):
     """A frozen piece of the study that refuses names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=False, allow_inf_nan=False
+    )
 
 
 class DetectionLimits(_Spec):
@@ -187,6 +191,11 @@ class SurvivalEndpoint(_Spec):
         """Columns the endpoint is read from."""
         return (self.duration, self.event)
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every value the event column may hold."""
+        return self.event_values + self.censored_values
+
     @model_validator(mode="after")
     def _coded(self) -> SurvivalEndpoint:
         both = set(self.event_values) & set(self.censored_values)
@@ -214,6 +223,11 @@ class ResponseEndpoint(_Spec):
     def columns(self) -> tuple[str, ...]:
         """Columns the endpoint is read from."""
         return (self.column,)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every value the response column may hold."""
+        return self.positive + self.negative + self.not_evaluable
 
     @model_validator(mode="after")
     def _disjoint(self) -> ResponseEndpoint:
@@ -293,35 +307,55 @@ class Study(_Spec):
 
     @model_validator(mode="after")
     def _joined_up(self) -> Study:
+        faults = [*self._role_faults(), *self._endpoint_faults(), *self._hypothesis_faults()]
+        if faults:
+            raise ValueError(_BETWEEN.join(faults))
+        return self
+
+    def _role_faults(self) -> Iterator[str]:
         for role in ("id", "arm"):
             holders = self.with_role(role)
             if len(holders) > 1:
-                raise ValueError(f"at most one column may have role {role!r}; got {list(holders)}")
-        if not self.endpoints:
-            raise ValueError("endpoints must declare at least one endpoint")
-        self._check_endpoints()
-        for hypothesis in self.hypotheses:
-            if hypothesis.marker not in self.with_role("marker"):
-                raise ValueError(f"hypothesis names {hypothesis.marker!r}, which is no marker")
-            if hypothesis.endpoint not in self.endpoints:
-                raise ValueError(f"hypothesis names endpoint {hypothesis.endpoint!r}: not declared")
-        return self
+                yield f"at most one column may have role {role!r}; got {list(holders)}"
+        for name, column in self.columns.items():
+            both = sorted(set(self.missing) & {*column.levels, *column.aliases})
+            if both:
+                yield (
+                    f"column {name!r} lists {both} among its levels or aliases, and 'missing' says "
+                    "it means missing; a value cannot be both"
+                )
 
-    def _check_endpoints(self) -> None:
+    def _endpoint_faults(self) -> Iterator[str]:
+        if not self.endpoints:
+            yield "endpoints must declare at least one endpoint"
         used: set[str] = set()
         for name, endpoint in self.endpoints.items():
-            needed = endpoint.columns
-            for column in needed:
+            for column in endpoint.columns:
                 if column not in self.columns or self.columns[column].role != "endpoint":
-                    raise ValueError(
+                    yield (
                         f"endpoint {name!r} needs a column {column!r} declared with role 'endpoint'"
                     )
-            used.update(needed)
+            if len(set(endpoint.columns)) < len(endpoint.columns):
+                yield f"endpoint {name!r} reads duration and event from one column"
+            both = sorted(set(self.missing) & set(endpoint.codes))
+            if both:
+                yield (
+                    f"endpoint {name!r} codes {both} as an outcome, and 'missing' says it means "
+                    "missing; a value cannot be both"
+                )
+            used.update(endpoint.columns)
         idle = [c for c in self.with_role("endpoint") if c not in used]
         if idle:
-            raise ValueError(f"column(s) {idle} have role 'endpoint' but no endpoint uses them")
+            yield f"column(s) {idle} have role 'endpoint' but no endpoint uses them"
         if sum(endpoint.primary for endpoint in self.endpoints.values()) > 1:
-            raise ValueError("at most one endpoint may be primary")
+            yield "at most one endpoint may be primary"
+
+    def _hypothesis_faults(self) -> Iterator[str]:
+        for hypothesis in self.hypotheses:
+            if hypothesis.marker not in self.with_role("marker"):
+                yield f"hypothesis names {hypothesis.marker!r}, which is no marker"
+            if hypothesis.endpoint not in self.endpoints:
+                yield f"hypothesis names endpoint {hypothesis.endpoint!r}: not declared"
 
     # -- reading and writing ------------------------------------------------------------------
 
@@ -344,6 +378,11 @@ class Study(_Spec):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Study:
         """Read a study from parsed TOML or JSON; errors as :meth:`from_toml`."""
+        if not isinstance(data, dict):
+            raise StudyError(
+                f"A study must be a table of names and values; got {type(data).__name__}. "
+                "Use Study.from_toml for TOML text."
+            )
         version = data.get("format_version")
         if version != FORMAT_VERSION:
             found = "none" if version is None else repr(version)
@@ -413,5 +452,11 @@ def _listed(error: ValidationError) -> str:
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "is not a name the study format knows; check the spelling"
-        lines.append(f"  {place}: {message}")
+        elif fault["type"] == "missing":
+            message = "must be given; it is missing"
+        elif fault["type"].startswith("union_tag"):
+            message = 'must say type = "survival" or type = "response"'
+        elif fault["type"] == "finite_number":
+            message = "must be a finite number; leave it out where there is no bound"
+        lines += [f"  {place}: {part}" for part in message.split(_BETWEEN)]
     return f"The study has {len(lines)} fault(s):\n" + "\n".join(lines)

@@ -36,6 +36,7 @@ _SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([a-z0-9][a-z0-9_.-]{0,63})")
 _REQUIRED = ("bundle.json", "encoder.json", "model.json", "study.json")
 _MAX_FILE = 2 * 2**30
+_MAX_SUMS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,15 @@ def load_bundle(path: str | Path) -> Bundle:
     _check_description(description)
     blobs = {name: data for name, data in contents.items() if not name.endswith(".json")}
     encoder = FrozenEncoder.from_state(_object(contents["encoder.json"], "encoder.json"))
-    model = model_from_state(_object(contents["model.json"], "model.json"), blobs)
+    try:
+        model = model_from_state(_object(contents["model.json"], "model.json"), blobs)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(
+            f"The bundle's model must hold what its class writes; got {type(error).__name__}. "
+            "The bundle is damaged or of another version."
+        ) from None
     if getattr(model, "n_features_in_", len(encoder.kept)) != len(encoder.kept):
         raise BundleError("The model and its encoder must agree on the number of features.")
     study = _object(contents["study.json"], "study.json")
@@ -147,10 +156,19 @@ def load_bundle(path: str | Path) -> Bundle:
 
 def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
     """Bytes of every listed file once all hashes agree, and the digest of the list."""
-    listing = folder / _SUMS
-    if not listing.is_file():
+    try:
+        return _read_verified(folder)
+    except OSError as error:
         raise BundleError(
-            f"A bundle must be a folder holding {_SUMS}; none at '{folder.name}'. "
+            f"The bundle '{folder.name}' must be readable; the system said: {error.strerror}."
+        ) from None
+
+
+def _read_verified(folder: Path) -> tuple[dict[str, bytes], str]:
+    listing = folder / _SUMS
+    if listing.is_symlink() or not listing.is_file() or listing.stat().st_size > _MAX_SUMS:
+        raise BundleError(
+            f"A bundle must be a folder holding a plain {_SUMS}; none at '{folder.name}'. "
             "Name the folder that train wrote, or models:/NAME@ALIAS."
         )
     text = listing.read_bytes()
@@ -201,16 +219,29 @@ def _check_description(description: Mapping[str, Any]) -> None:
     missing = sorted(needed - set(description))
     if missing:
         raise BundleError(f"bundle.json must name {missing}; it is of another version.")
+    horizons = description["horizons"]
+    numbers = isinstance(horizons, list) and all(
+        isinstance(h, (int, float)) and not isinstance(h, bool) and h > 0 for h in horizons
+    )
+    if description["kind"] not in ("survival", "response") or not numbers:
+        raise BundleError(
+            "bundle.json must name a kind (survival or response) and positive horizons; it is "
+            "damaged or of another version."
+        )
 
 
 def _object(data: bytes, name: str) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except ValueError:
+        value = json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         raise BundleError(f"The bundle's '{name}' must be JSON.") from None
     if not isinstance(value, dict):
         raise BundleError(f"The bundle's '{name}' must be a JSON object.")
     return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)  # NaN and Infinity are no JSON, and no number a bundle holds
 
 
 def _json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,25 +12,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tomli_w
 
+from biomarker.errors import CohortError
 from biomarker.parsing import ParseRule, State, to_arrow
 
 __all__ = ["draft_study"]
 
-_ID = re.compile(r"(?i)^(.*[_. ]?id|id[_. ].*|pid.*|patient.*|subject.*|usubjid)$")
-_ARM = re.compile(r"(?i)^(arm|treat(ment)?|trt|rx|therapy|horth)$")
+_ID = re.compile(
+    r"(?i)^(id|.*[_. -]id|id[_. -](no|num|number)|u?subj(ect)?(_?id)?|pid(num)?|"
+    r"patient([_. -]?(id|no|num|number))?|usubjid)$"
+)
+_ARM = re.compile(r"(?i)^(arms?|treat(ment)?|trt|rx|therapy|horth|treatment[_. ]arm)$")
 _TIME = re.compile(
-    r"(?i)^(time|days?|weeks?|months?|years?|duration|futime|aval|t|"
-    r"(os|pfs|dfs|rfs|efs)[_. ]?(time|days|months|years)?|.*[_. ](time|days|weeks|months|years))$"
+    r"(?i)^(?:(?P<stem>.+)[_. ])?(time|days?|weeks?|months?|years?|duration|futime|aval)$"
+    r"|^(?P<short>os|pfs|dfs|rfs|efs|ttp)(time|days|months|years)?$|^t$"
 )
 _EVENT = re.compile(
-    r"(?i)^(status|event|death|dead|died|cens(or)?|arrest|fustat|d|.*[_. ](event|status))$"
+    r"(?i)^(?:(?P<stem>.+)[_. ])?(status|event|death|dead|died|cens(or(ed)?)?|cnsr|arrest|fustat)$"
+    r"|^(?P<short>os|pfs|dfs|rfs|efs|ttp)(event|status|cens)$|^d$"
+)
+_SURVIVAL_STEM = re.compile(r"(?i)^(os|pfs|dfs|rfs|efs|ttp|dss|mfs|surv(ival)?|fu|follow[_. ]?up)$")
+_LATER = re.compile(
+    r"(?i)^off|relaps|recur|progress|respon|follow|nadir|post|discontin|withdr|_?(wk|week|month)\d"
 )
 _RESPONSE = {"CR", "PR", "SD", "PD", "NE"}
 _CENTRE = re.compile(r"(?i)^(cent(re|er)|site|inst(itution)?|hospital)$")
 _BATCH = re.compile(r"(?i)^(batch|plate|run|lot)$")
 _MARKER = re.compile(r"(?i)caix|vegf|fibronectin|ccr5|progrec|estrec|cd\d+|marker|expr")
 _UNITS = ("days", "weeks", "months", "years")
+_HAPPENED = re.compile(r"(?i)^(1|dead|died|death|event|yes|y|true|relapsed?|progress(ed|ion)?)$")
+_MISSING_WORDS = (".", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "-", "?")
+_LIMITED = re.compile(r"([<>])\s?(\d+\.?\d*|\.\d+)", re.ASCII)
 _MOST_LEVELS = 12
+
+_BASELINE = "that it was known before treatment began (if not: role = 'post_baseline')"
 
 
 @dataclass
@@ -43,6 +58,18 @@ class _Seen:
     n_known: int
     low: float = np.nan
     high: float = np.nan
+    floating: bool = False
+    below: float | None = None
+    above: float | None = None
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A time column and its event column, recognised as one endpoint."""
+
+    name: str
+    time: str
+    event: str
 
 
 def draft_study(table: pa.Table, name: str) -> str:
@@ -53,57 +80,152 @@ def draft_study(table: pa.Table, name: str) -> str:
     table : pyarrow Table
         As read from a file.
     name : str
-        Name for the study.
+        Name for the study; characters a study name may not hold become hyphens.
 
     Returns
     -------
     str
         A draft. Where an endpoint was recognised the draft can be used once the lines marked
-        CHECK are confirmed; otherwise it says what to add.
+        CHECK are confirmed; otherwise it says what to add. Columns that look like a second outcome
+        or a later measurement are drafted as ``post_baseline``, so that none becomes a feature
+        unless a person says so.
+
+    Raises
+    ------
+    CohortError
+        If a column name is repeated: TOML, like every table, needs each name once.
     """
-    seen = [_look(column, table[column]) for column in table.column_names]
-    roles = _roles(seen, table.num_rows)
+    repeated = [column for column, n in Counter(table.column_names).items() if n > 1]
+    if repeated:
+        raise CohortError(
+            f"Every column name must be unique; {len(repeated)} of them stand more than once. "
+            "Rename or remove the repeated columns."
+        )
+    missing = _missing_words(table)
+    seen = [_look(column, table[column], missing) for column in table.column_names]
+    pairs = _pairs(seen)
+    roles = _roles(seen, pairs, table.num_rows)
+    head: dict[str, Any] = {"format_version": 1, "name": _study_name(name)}
     parts = [
         f"# Drafted from {table.num_rows} rows and {len(seen)} columns. Confirm every line marked",
         "# CHECK: a wrong role, coding or unit makes a wrong study.",
-        tomli_w.dumps({"format_version": 1, "name": re.sub(r"[^A-Za-z0-9._-]", "-", name)}),
     ]
+    if len(missing) > 2:
+        head["missing"] = list(missing)
+        parts.append("# CHECK: that each text under 'missing' means missing")
+    parts.append(tomli_w.dumps(head))
     for column in seen:
         spec, note = _column(column, roles[column.name])
         body = tomli_w.dumps({"columns": {column.name: spec}}).replace("[columns]\n", "").strip()
         parts.append(f"# {note}\n{body}\n" if note else f"{body}\n")
-    parts += _endpoints(seen, roles)
+    parts += _endpoints(seen, roles, pairs)
     return "\n".join(parts)
 
 
-def _look(name: str, column: pa.ChunkedArray) -> _Seen:
+def _study_name(name: str) -> str:
+    fit = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64]
+    return fit or "study"
+
+
+def _missing_words(table: pa.Table) -> tuple[str, ...]:
+    """Words for missing that keep an otherwise numeric column from being numbers."""
+    found: set[str] = set()
+    for name in table.column_names:
+        words = set(_distinct(table[name])) & set(_MISSING_WORDS)
+        if words and _look(name, table[name], ("", "NA", *words)).numeric:
+            found |= words
+    return ("", "NA", *(word for word in _MISSING_WORDS if word in found))
+
+
+def _distinct(column: pa.ChunkedArray) -> list[str]:
+    if pa.types.is_nested(column.type):
+        return []
+    return [str(v) for v in pc.unique(to_arrow(column)).to_pylist() if v is not None]
+
+
+def _look(name: str, column: pa.ChunkedArray, missing: tuple[str, ...]) -> _Seen:
     values = to_arrow(column)
-    numbers = ParseRule(name, "continuous").parse(values)
+    rule = ParseRule(name, "continuous", missing=missing)
+    numbers = rule.parse(values)
     known = numbers.states != State.MISSING
-    numeric = bool(known.any()) and bool(np.all(numbers.states[known] == State.OK))
-    distinct = [str(v) for v in pc.unique(values).to_pylist() if v is not None]
-    texts = [text for text in distinct if text not in ("", "NA", "nan")]
-    seen = _Seen(name, texts[: _MOST_LEVELS + 1], numeric, len(texts), int(known.sum()))
-    if numeric:
+    texts = [text for text in _distinct(column) if text not in missing and text != "nan"]
+    seen = _Seen(name, texts[: _MOST_LEVELS + 1], False, len(texts), int(known.sum()))
+    seen.floating = pa.types.is_floating(values.type)
+    odd = known & (numbers.states != State.OK)
+    plain = known & (numbers.states == State.OK)
+    if odd.any() and plain.any() and not _find_limits(seen, texts, missing):
+        return seen
+    seen.numeric = bool(plain.any())
+    if seen.numeric:
         seen.low, seen.high = float(np.nanmin(numbers.values)), float(np.nanmax(numbers.values))
-        if len(texts) <= _MOST_LEVELS:
-            seen.texts = [f"{v:g}" for v in np.unique([float(t) for t in texts])]
+        if seen.below is None and seen.above is None and len(texts) <= _MOST_LEVELS:
+            seen.texts = [_number_text(v) for v in np.unique([float(t) for t in texts])]
     return seen
 
 
-def _roles(seen: list[_Seen], n_rows: int) -> dict[str, str]:
+def _find_limits(seen: _Seen, texts: list[str], missing: tuple[str, ...]) -> bool:
+    """Whether every odd text is a reading beyond a limit; notes the limits met."""
+    plain = ParseRule(seen.name, "continuous", missing=missing).parse(pa.array(texts, pa.string()))
+    odd = [text for text, state in zip(texts, plain.states, strict=True) if state != State.OK]
+    matches = [_LIMITED.fullmatch(text) for text in odd]
+    limits = [(m[1], float(m[2])) for m in matches if m is not None and float(m[2]) > 0]
+    if len(limits) < len(odd):
+        return False
+    below = [limit for side, limit in limits if side == "<"]
+    above = [limit for side, limit in limits if side == ">"]
+    seen.below, seen.above = (max(below) if below else None), (min(above) if above else None)
+    return seen.below is None or seen.above is None or seen.below < seen.above
+
+
+def _number_text(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
+
+
+def _stem(pattern: re.Pattern[str], name: str) -> str | None:
+    """What a time or event column's name begins with; None where it is neither."""
+    match = pattern.match(name)
+    if match is None:
+        return None
+    return (match["stem"] or match["short"] or "").lower()
+
+
+def _pairs(seen: list[_Seen]) -> list[_Pair]:
+    """Endpoints recognised by their columns' names: equal beginnings first, else the first two."""
+    times = {
+        column.name: stem
+        for column in seen
+        if column.numeric and column.low >= 0 and column.n_distinct > 2
+        if (stem := _stem(_TIME, column.name)) is not None
+    }
+    events = {
+        column.name: stem
+        for column in seen
+        if column.n_distinct == 2
+        if (stem := _stem(_EVENT, column.name)) is not None
+    }
+    pairs: list[_Pair] = []
+    for time, stem in times.items():
+        for event, other in events.items():
+            if stem == other and not any(event == p.event or stem == p.name for p in pairs):
+                pairs.append(_Pair(stem, time, event))
+                break
+    if not pairs and times and events:
+        pairs.append(_Pair("", next(iter(times)), next(iter(events))))
+    return [_Pair(p.name or "survival", p.time, p.event) for p in pairs]
+
+
+def _roles(seen: list[_Seen], pairs: list[_Pair], n_rows: int) -> dict[str, str]:
+    paired = {name for pair in pairs for name in (pair.time, pair.event)}
     roles: dict[str, str] = {}
-    taken: set[str] = set()
     for column in seen:
-        role = _role(column, n_rows)
-        if role in ("id", "arm", "time", "event") and role in taken:
-            role = "covariate"
-        taken.add(role)
+        role = "endpoint" if column.name in paired else _role(column, n_rows)
+        if role == "arm" and "arm" in roles.values():
+            role = "second arm"
+        elif role == "response" and "response" in roles.values():
+            role = "later"
+        elif role == "id" and "id" in roles.values():
+            role = "ignore"
         roles[column.name] = role
-    if "time" in taken and "event" not in taken:
-        roles = {k: ("covariate" if v == "time" else v) for k, v in roles.items()}
-    if "event" in taken and "time" not in taken:
-        roles = {k: ("covariate" if v == "event" else v) for k, v in roles.items()}
     return roles
 
 
@@ -111,14 +233,10 @@ def _role(column: _Seen, n_rows: int) -> str:
     name = column.name
     if name == "" or column.n_known == 0:
         return "ignore"
-    if _ID.match(name) and column.n_distinct == n_rows:
+    if _ID.match(name) and column.n_distinct == n_rows and not column.floating:
         return "id"
-    if set(column.texts) <= _RESPONSE and column.n_distinct >= 2:
+    if column.n_distinct >= 2 and set(column.texts) <= _RESPONSE:
         return "response"
-    if _TIME.match(name) and column.numeric and column.low > 0 and column.n_distinct > 2:
-        return "time"
-    if _EVENT.match(name) and column.n_distinct == 2:
-        return "event"
     if _ARM.match(name) and 2 <= column.n_distinct <= 4:
         return "arm"
     if _CENTRE.match(name):
@@ -127,56 +245,68 @@ def _role(column: _Seen, n_rows: int) -> str:
         return "batch"
     if column.n_distinct < 2 or (not column.numeric and column.n_distinct > _MOST_LEVELS):
         return "ignore"
+    time = _stem(_TIME, name)
+    unclaimed = time is not None and (time == "" or _SURVIVAL_STEM.match(time))
+    if unclaimed or _stem(_EVENT, name) is not None or _LATER.search(name):
+        return "later"
     return "marker" if _MARKER.search(name) else "covariate"
 
 
 def _column(column: _Seen, role: str) -> tuple[dict[str, Any], str]:
-    if role in ("time", "event", "response"):
-        return {"role": "endpoint"}, "CHECK: used by the endpoint below"
-    if role in ("id", "centre", "batch"):
+    if role in ("endpoint", "response"):
+        return {"role": "endpoint"}, "CHECK: used by an endpoint below"
+    if role == "id":
+        return {"role": role}, "CHECK: that this names the patient and is no measurement"
+    if role in ("centre", "batch"):
         return {"role": role}, ""
     if role == "ignore":
-        why = "one value only" if column.n_distinct < 2 else f"{column.n_distinct} distinct texts"
-        return {"role": "ignore"}, f"left out: {why}"
+        if column.n_distinct < 2:
+            return {"role": "ignore"}, "left out: one value at most"
+        return {"role": "ignore"}, f"CHECK: left out with {column.n_distinct} distinct values"
+    if role == "second arm":
+        return {"role": "ignore"}, "CHECK: left out since another column was taken for the arm"
+    if role == "later":
+        return {"role": "post_baseline"}, (
+            "CHECK: looks like an outcome or a later measurement, so it is never a feature"
+        )
     if role == "arm":
         spec = {"role": "arm", "levels": column.texts, "control": column.texts[0]}
         return {**spec, "randomised": False}, (
             "CHECK: which level is control, and whether patients were randomised"
         )
-    if column.numeric and column.n_distinct > 6:
-        note = "CHECK: give the unit and the allowed range; post-baseline columns are no features"
-        return {"role": role, "kind": "continuous"}, note
+    return _feature(column, role)
+
+
+def _feature(column: _Seen, role: str) -> tuple[dict[str, Any], str]:
+    limits = {
+        side: limit
+        for side, limit in (("lower", column.below), ("upper", column.above))
+        if limit is not None
+    }
+    if limits or (column.numeric and column.n_distinct > 6):
+        spec: dict[str, Any] = {"role": role, "kind": "continuous"}
+        note = f"CHECK: give the unit and the allowed range, and confirm {_BASELINE}"
+        if limits:
+            spec["detection"] = limits
+            note = f"CHECK: the detection limits; {note.removeprefix('CHECK: ')}"
+        return spec, note
     kind = "ordinal" if column.numeric and column.n_distinct > 2 else "categorical"
     levels = column.texts if column.numeric else sorted(column.texts)
-    note = "CHECK: the order of the levels" if kind == "ordinal" else ""
+    note = f"CHECK: confirm {_BASELINE}"
+    if kind == "ordinal":
+        note = f"CHECK: the order of the levels, and {_BASELINE}"
     return {"role": role, "kind": kind, "levels": levels}, note
 
 
-def _endpoints(seen: list[_Seen], roles: dict[str, str]) -> list[str]:
-    by_role = {role: name for name, role in reversed(list(roles.items()))}
+def _endpoints(seen: list[_Seen], roles: dict[str, str], pairs: list[_Pair]) -> list[str]:
     columns = {column.name: column for column in seen}
-    parts = []
-    if "time" in by_role:
-        time, event = by_role["time"], by_role["event"]
-        unit = next((u for u in _UNITS if u[:-1] in time.lower()), "days")
-        codes = columns[event].texts
-        spec = {
-            "type": "survival",
-            "duration": time,
-            "event": event,
-            "event_values": codes[-1:],
-            "censored_values": codes[:1],
-            "unit": unit,
-        }
-        parts.append(
-            f"# CHECK: that {codes[-1]} means the event happened, and that time is in {unit}\n"
-            + tomli_w.dumps({"endpoints": {"survival": spec}})
-        )
-    if "response" in by_role:
-        values = set(columns[by_role["response"]].texts)
-        spec = {
+    parts = [_survival(pair, columns[pair.event].texts) for pair in pairs]
+    response = next((name for name, role in roles.items() if role == "response"), None)
+    if response is not None:
+        values = set(columns[response].texts)
+        spec: dict[str, Any] = {
             "type": "response",
-            "column": by_role["response"],
+            "column": response,
             "positive": sorted(values & {"CR", "PR"}) or ["CR"],
             "negative": sorted(values & {"SD", "PD"}) or ["PD"],
         }
@@ -193,3 +323,23 @@ def _endpoints(seen: list[_Seen], roles: dict[str, str]) -> list[str]:
             '# event_values = ["1"]\n# censored_values = ["0"]\n# unit = "months"\n'
         )
     return parts
+
+
+def _survival(pair: _Pair, texts: list[str]) -> str:
+    unit = next((u for u in _UNITS if u[:-1] in pair.time.lower()), "days")
+    codes = sorted(texts)
+    happened = next((code for code in codes if _HAPPENED.match(code)), codes[-1])
+    if re.search(r"(?i)cnsr$", pair.event) and "0" in codes:
+        happened = "0"  # CDISC: 0 is the event, anything above it a reason for censoring
+    spec = {
+        "type": "survival",
+        "duration": pair.time,
+        "event": pair.event,
+        "event_values": [happened],
+        "censored_values": [code for code in codes if code != happened],
+        "unit": unit,
+    }
+    return (
+        f"# CHECK: that event_values are the patients whose event happened, and time is in {unit}\n"
+        + tomli_w.dumps({"endpoints": {pair.name: spec}})
+    )

@@ -43,6 +43,10 @@ def study(name: str | Path) -> Study:
         return Study.from_toml(path.read_text("utf-8"))
     except UnicodeDecodeError:
         raise StudyError(f"The study file '{path.name}' must be UTF-8 text.") from None
+    except OSError as error:
+        raise StudyError(
+            f"The study file '{path.name}' could not be read: {error.strerror}."
+        ) from None
 
 
 def load_cohort(
@@ -78,11 +82,12 @@ def load_cohort(
 def fault_rows(
     faults: Sequence[Fault], file: FileTable | None, values: bool = False
 ) -> list[dict[str, str]]:
-    """Faults as table rows: where, column, found, allowed, what to do.
+    """Faults as table rows: file line (row of a Parquet file), column, found, allowed, what to do.
 
     ``values=True`` shows the values themselves, for a person at their own terminal only.
     """
     rows = []
+    place = file.place if file is not None else "line"
     for fault in faults:
         where, found = "", fault.found
         if fault.row is not None:
@@ -93,7 +98,7 @@ def fault_rows(
                 found = f"{found} = {file.table[column][fault.row].as_py()!r}"
         rows.append(
             {
-                "line": where,
+                place: where,
                 "column": fault.column,
                 "fault": fault.kind,
                 "found": found,

@@ -67,7 +67,12 @@ def read_table(path: str | Path) -> FileTable:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no file"
         raise CohortError(f"The input must be a file; {what} stands at '{path.name}'.")
-    return read_table_from(path.name, path.read_bytes)
+    try:
+        return read_table_from(path.name, path.read_bytes)
+    except OSError as error:
+        raise CohortError(
+            f"The input '{path.name}' could not be read: {error.strerror or 'input error'}."
+        ) from None
 
 
 def read_table_from(name: str, content: Callable[[], bytes]) -> FileTable:
@@ -80,9 +85,13 @@ def read_table_from(name: str, content: Callable[[], bytes]) -> FileTable:
     if kind in (".csv", ".tsv"):
         data = _unzipped(name, content()) if zipped else content()
         return _read_text(name, data, "\t" if kind == ".tsv" else ",")
+    advice = (
+        "Export the sheet as CSV."
+        if kind in (".xlsx", ".xls", ".ods")
+        else "Rename or convert the file."
+    )
     raise CohortError(
-        f"The input must end in .csv, .tsv (also .gz) or .parquet; got '{name}'. "
-        "Rename or convert the file."
+        f"The input must end in .csv, .tsv (also .gz) or .parquet; got '{name}'. {advice}"
     )
 
 
@@ -125,13 +134,36 @@ def _unzipped(name: str, data: bytes) -> bytes:
 
 def _read_text(name: str, data: bytes, delimiter: str) -> FileTable:
     _check_bytes(name, data)
-    header_end = data.find(b"\n")
-    table = _parsed(name, data, delimiter)
-    _check_header(name, table.column_names, delimiter)
     lines = None
-    if b'"' in data and data.count(b"\n", header_end + 1) != table.num_rows:
+    if b'"' in data:
+        _check_quotes(name, data, delimiter)
         lines = _row_lines(data)
+    table = _parsed(name, data, delimiter, lines)
+    _check_header(name, table.column_names, delimiter)
     return FileTable(table, "line", name, lines)
+
+
+def _check_quotes(name: str, data: bytes, delimiter: str) -> None:
+    """Refuse quotes that do not enclose a whole field; readers differ on what they would mean."""
+    mark = re.escape(delimiter.encode())
+    whole = re.compile(
+        rb"(?:^|(?<=[\n" + mark + rb']))"[^"]*+(?:""[^"]*+)*+"(?=[\r\n' + mark + rb"])"
+    )
+    end = 0
+    for field in whole.finditer(data):
+        stray = data.find(b'"', end, field.start())
+        if stray >= 0:
+            break
+        end = field.end()
+    else:
+        stray = data.find(b'"', end)
+    if stray >= 0:
+        raise _file_fault(
+            name, data.count(b"\n", 0, stray) + 1, "stray quote",
+            "a quote that opens or closes inside a field, or is left open",
+            "quotes around whole fields",
+            'Close it, or write the field as "..." with each quote inside doubled.',
+        )  # fmt: skip
 
 
 def _check_bytes(name: str, data: bytes) -> None:
@@ -146,7 +178,8 @@ def _check_bytes(name: str, data: bytes) -> None:
         if data.startswith(mark):
             raise _file_fault(
                 name, 1, "byte-order mark", words, "plain UTF-8",
-                "Save as 'CSV' in UTF-8 without BOM.",
+                "Save as UTF-8 without a byte-order mark: in Excel choose 'CSV (comma delimited)', "
+                "not 'CSV UTF-8' or 'Unicode text'.",
             )  # fmt: skip
     nul = data.find(b"\0")
     if nul >= 0:
@@ -180,7 +213,9 @@ def _check_bytes(name: str, data: bytes) -> None:
         )  # fmt: skip
 
 
-def _parsed(name: str, data: bytes, delimiter: str) -> pa.Table:
+def _parsed(
+    name: str, data: bytes, delimiter: str, lines: np.ndarray[Any, np.dtype[np.int64]] | None
+) -> pa.Table:
     import pyarrow.csv as pa_csv
 
     wrong: list[tuple[int | None, int, int]] = []
@@ -190,7 +225,12 @@ def _parsed(name: str, data: bytes, delimiter: str) -> pa.Table:
         return "skip"
 
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-    names = next(csv.reader(text, delimiter=delimiter))
+    try:
+        names = next(csv.reader(text, delimiter=delimiter))
+    except csv.Error:
+        raise _file_fault(
+            name, 1, "damaged file", "a header no table has", "a line of column names"
+        ) from None
     try:
         table = pa_csv.read_csv(
             io.BytesIO(data),
@@ -218,7 +258,7 @@ def _parsed(name: str, data: bytes, delimiter: str) -> pa.Table:
     if wrong:
         faults = tuple(
             Fault(
-                None if number is None else number - 2, "(line)", "wrong number of fields",
+                _as_row(number, lines), "(line)", "wrong number of fields",
                 f"{actual} fields", f"{expected} fields",
                 "Quote values that hold the delimiter; the line may be cut off or blank.",
             )
@@ -229,6 +269,13 @@ def _parsed(name: str, data: bytes, delimiter: str) -> pa.Table:
             faults,
         )
     return table.slice(1).rename_columns(names)
+
+
+def _as_row(number: int | None, lines: np.ndarray[Any, np.dtype[np.int64]] | None) -> int | None:
+    """Row whose plain file line (row + 2) is where the reader's record ``number`` begins."""
+    if number is None:
+        return None
+    return number - 2 if lines is None else int(lines[number - 2]) - 2
 
 
 def _block(data: bytes) -> int:

@@ -95,6 +95,11 @@ def score(
 
 def table_from_frame(frame: Any) -> pa.Table:
     """A pandas frame as an Arrow table; text stays text, NaN in typed data is missing."""
+    if not (hasattr(frame, "iloc") and getattr(frame, "ndim", 0) == 2):
+        raise UsageError(
+            "The rows to score must be a file, a pandas DataFrame or a pyarrow Table; got "
+            f"{type(frame).__name__}."
+        )
     return pa.Table.from_arrays(
         [to_arrow(frame.iloc[:, i]) for i in range(frame.shape[1])],
         names=[str(name) for name in frame.columns],
@@ -132,7 +137,9 @@ def score_table(
         else:
             warned |= hit
     numbers = _numbers(bundle, raw, ~refused, drivers)
-    broken = ~refused & ~np.isfinite(next(iter(numbers.values())))
+    broken = ~refused & ~np.logical_and.reduce(
+        [np.isfinite(values) for values in numbers.values() if values.dtype == np.float64]
+    )
     if broken.any():
         flags.append(("no_finite_prediction:(model)", "refuse", broken))
         refused |= broken
@@ -153,13 +160,23 @@ def _check_schema(bundle: Bundle, table: pa.Table, allow_undeclared: bool) -> tu
     present = list(table.column_names)
     repeated = sorted({name for name in present if present.count(name) > 1})
     if repeated:
-        raise SchemaError(f"Every column name must be unique; repeated: {', '.join(repeated)}.")
+        raise SchemaError(
+            f"Every column name must be unique; {len(repeated)} of them stand more than once. "
+            "Rename or remove the repeated columns. Nothing was written."
+        )
     needed = [column.name for column in bundle.encoder.columns]
     if bundle.id_column is not None and not bundle.description.get("id_optional", False):
         needed.insert(0, bundle.id_column)
     missing = [name for name in needed if name not in present]
     declared = set(bundle.study.get("columns", {}))
     unknown = tuple(name for name in present if name not in declared)
+    if present and len(unknown) == len(present):
+        # Without a header line the "names" are a patient's values: counted, not repeated.
+        raise SchemaError(
+            f"The file must have every column the model uses; none of its {len(present)} column "
+            f"name(s) is known. Needed: {', '.join(needed)}. Is the header line missing? "
+            "Nothing was written."
+        )
     if missing:
         hint = f" The file also has unknown column(s): {', '.join(unknown)}." if unknown else ""
         raise SchemaError(
@@ -207,13 +224,14 @@ def _read_column(
     """Parsed values, NaN where no number may be used, and what stood out."""
     parsed = column.plan.rule.parse(values)
     found = column.review(parsed.values, parsed.states)
+    if column.in_other_unit(parsed.values, parsed.states):
+        found["suspected_unit_mixup"] = parsed.states != State.MISSING
     unusable = (parsed.states >= State.UNPARSABLE) & (parsed.states != State.OUTSIDE_ALLOWED_RANGE)
     raw = parsed.values
     if "unseen_category" in found:
         unusable = unusable | found["unseen_category"]
-    if "outside_allowed_range" in found and column.plan.transform != "identity":
-        # A transform may be undefined out there; such a row is refused or filled, never guessed.
-        unusable = unusable | found["outside_allowed_range"]
+    # Outside the allowed range a transform may be undefined: nothing to compute with, so filled.
+    unusable = unusable | ~column.defined(raw)
     if unusable.any():
         raw = np.where(unusable, np.nan, raw)
     return raw, list(found.items())
@@ -311,6 +329,14 @@ def _reason_column(flags: Sequence[tuple[str, str, Bools]], n: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(texts)).cast(pa.string())
 
 
+def _plain(table: pa.Table) -> pa.Table:
+    """The table with dictionary-encoded ids written out, which the CSV writer asks for."""
+    first = table.column(0)
+    if not pa.types.is_dictionary(first.type):
+        return table
+    return table.set_column(0, table.column_names[0], first.cast(first.type.value_type))
+
+
 def write_scores(table: pa.Table, out: str | Path) -> None:
     """Write scores as Parquet or CSV by the file's ending, whole or not at all.
 
@@ -329,6 +355,6 @@ def write_scores(table: pa.Table, out: str | Path) -> None:
         import pyarrow.csv as pa_csv
 
         with atomic_file(path) as temporary:
-            pa_csv.write_csv(table, temporary)
+            pa_csv.write_csv(_plain(table), temporary)
     else:
         raise UsageError(f"The output must end in .parquet or .csv; got '{path.name}'. Rename it.")

@@ -37,11 +37,14 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
+    except StorageError:
+        raise
     except OSError as error:
         needed = temporary.stat().st_size if temporary.exists() else None
         raise _storage_error(path, error, needed) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -51,6 +54,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     token = secrets.token_hex(6)
     temporary = path.with_name(f".{path.name}.{token}.tmp")
     retired = path.with_name(f".{path.name}.{token}.old")
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise StorageError(
+            f"'{path.name}' could not be written: a file or link stands where a folder must be. "
+            "What stood there is unchanged."
+        )
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -65,11 +73,13 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             path.rename(retired)
         temporary.rename(path)
         _sync_folder(path.parent)
+    except StorageError:
+        raise
     except OSError as error:
-        if retired.exists() and not path.exists():
-            retired.rename(path)
         raise _storage_error(path, error, None) from None
     finally:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
 
@@ -109,6 +119,7 @@ def _storage_error(path: Path, error: OSError, needed: int | None) -> StorageErr
         errno.EISDIR: "a folder stands there",
         errno.ENOTDIR: "its folder is a file",
         errno.EEXIST: "its folder is a file",
+        errno.ENAMETOOLONG: "its name is too long",
     }.get(error.errno or 0, f"the system said: {error.strerror or type(error).__name__}")
     amount = f" At least {needed:,} bytes are needed." if needed else ""
     return StorageError(

@@ -8,7 +8,9 @@ gives the model's features. The scikit-learn pipeline and the file scorer both c
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,10 @@ _STATE_REASON = {
     State.OUTSIDE_ALLOWED_RANGE: "outside_allowed_range",
     State.UNSEEN_CATEGORY: "unseen_category",
 }
+
+
+_TRANSFORMS = ("identity", "log", "log1p", "log2", "sqrt")
+_ROWS_FOR_A_MEDIAN = 20
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,28 @@ class FrozenColumn:
             fits |= (raw * factor >= self.core_low) & (raw * factor <= self.core_high)
         return off & fits & (raw > 0)
 
+    def in_other_unit(self, raw: Floats, states: npt.NDArray[np.uint8]) -> bool:
+        """Whether a whole file's column looks a thousandfold off the training rows.
+
+        A single value can hide inside the training range (3 pg/mL written as 3000), its file
+        cannot: the median of 20 or more known values lies 300 to 3000 times above or below the
+        training median. Spread within the column does not matter, so ``check_units = false``
+        does not switch this off; the reaction to ``suspected_unit_mixup`` does.
+        """
+        if self.kind != "continuous" or not self.plan.rule.unit or not self.fill > 0:
+            return False
+        known = raw[(states <= State.ABOVE_DETECTION) | (states == State.OUTSIDE_ALLOWED_RANGE)]
+        known = known[np.isfinite(known)]
+        if len(known) < _ROWS_FOR_A_MEDIAN:
+            return False
+        middle = float(np.median(known))
+        return middle > 0 and 2.5 <= abs(math.log10(middle) - math.log10(self.fill)) <= 3.5
+
+    def defined(self, raw: Floats) -> npt.NDArray[np.bool_]:
+        """Where the column's transform gives a number; True for a missing value."""
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            return np.isnan(raw) | np.isfinite(_transformed(raw, self.plan.transform))
+
     def reaction(self, reason: str) -> str:
         """``warn`` or ``refuse``, as the study declares for this column."""
         return dict(self.plan.reactions).get(reason, _DEFAULT_REACTION[reason])
@@ -250,7 +278,9 @@ class FrozenEncoder:
             columns = tuple(_column_from_state(item) for item in state["columns"])
             encoder = cls(columns, tuple(int(i) for i in state["kept"]))
             _ = encoder.feature_names
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            if not all(0 <= i < len(encoder._all_names) for i in encoder.kept):
+                raise IndexError("kept")
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise BundleError(
                 f"The encoder must hold the names this release writes; got {type(error).__name__}. "
                 "The bundle is damaged or of another version."
@@ -367,9 +397,16 @@ def _outward(value: float, direction: int) -> float:
     """Round to two significant digits, down for -1 and up for +1."""
     if value == 0 or not math.isfinite(value):
         return value
-    scale = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    steps = value / scale
-    return float((math.floor(steps) if direction < 0 else math.ceil(steps)) * scale)
+    # In decimal arithmetic, since 0.1-sized steps in binary may land on the wrong side.
+    exact = Decimal(value)
+    step = Decimal(1).scaleb(exact.adjusted() - 1)
+    rounding = ROUND_FLOOR if direction < 0 else ROUND_CEILING
+    rounded = float((exact / step).to_integral_value(rounding) * step)
+    if math.isinf(rounded):
+        return math.copysign(sys.float_info.max, value)
+    while (rounded > value) if direction < 0 else (rounded < value):
+        rounded = math.nextafter(rounded, math.inf * direction)
+    return rounded
 
 
 def _rounded(value: float, digits: int) -> float:
@@ -396,15 +433,28 @@ def _column_state(column: FrozenColumn) -> dict[str, Any]:
     }
 
 
+_STATE_NAMES = {
+    "rule", "transform", "reactions", "check_units", "fill", "indicator", "seen",
+    "low", "high", "core_low", "core_high",
+}  # fmt: skip
+
+
 def _column_from_state(state: dict[str, Any]) -> FrozenColumn:
     def bound(name: str, absent: float) -> float:
         value = state[name]
         return absent if value is None else float(value)
 
+    reactions = tuple(sorted(state["reactions"].items()))
+    if set(state) != _STATE_NAMES or state["transform"] not in _TRANSFORMS:
+        raise ValueError("names or transform")
+    if any(k not in _DEFAULT_REACTION or v not in ("warn", "refuse") for k, v in reactions):
+        raise ValueError("reactions")
+    if not math.isfinite(float(state["fill"])):
+        raise ValueError("fill")
     plan = ColumnPlan(
         ParseRule.from_state(state["rule"]),
         state["transform"],
-        tuple(sorted(state["reactions"].items())),
+        reactions,
         bool(state["check_units"]),
     )
     return FrozenColumn(
