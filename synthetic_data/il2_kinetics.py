@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy.integrate import solve_ivp
 
 from biomarker.errors import StudyError
@@ -103,7 +104,7 @@ def _slope(_: float, state: Floats, rates: Rates) -> list[float]:
     ]
 
 
-def simulate_kinetics(ligand_pm: float, days: Floats, rates: Rates = WILD_TYPE) -> Kinetics:
+def simulate_kinetics(ligand_pm: float, days: npt.ArrayLike, rates: Rates = WILD_TYPE) -> Kinetics:
     """Solve the model from a starting ligand concentration.
 
     Parameters
@@ -146,7 +147,7 @@ def simulate_kinetics(ligand_pm: float, days: Floats, rates: Rates = WILD_TYPE) 
     return Kinetics(times, solved.y[6], solved.y[7] / start[7], solved.y[1])
 
 
-def exposure(doses_pm: Floats, days: float = 5.0, rates: Rates = WILD_TYPE) -> Floats:
+def exposure(doses_pm: npt.ArrayLike, days: float = 5.0, rates: Rates = WILD_TYPE) -> Floats:
     """Area under the curve of surface complexes over some days, for each starting dose.
 
     A dose-exposure covariate: it saturates, since receptors and not ligand become limiting.

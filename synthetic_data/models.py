@@ -7,8 +7,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
 from synthetic_data.covariates import caix_percent
 from synthetic_data.published import sample_by_outcome, weibull_times
@@ -133,6 +134,15 @@ def _factors(
     return pd.DataFrame(data | _observe(rng, times, design["follow_up_months"]))
 
 
+def _trial_effects(sizes: npt.NDArray[np.integer], sd: float) -> Floats:
+    """Fixed deviations of the trials' log hazard ratios, with mean zero weighted by size."""
+    n_trials = len(sizes)
+    deviation = ndtri((np.arange(n_trials) + 0.5) / n_trials)
+    deviation = deviation[np.random.default_rng(n_trials).permutation(n_trials)]
+    deviation -= np.average(deviation, weights=sizes)
+    return np.asarray(sd * deviation / deviation.std())
+
+
 def _trials(
     rng: np.random.Generator, design: Mapping[str, Any], n_patients: int | None
 ) -> pd.DataFrame:
@@ -146,7 +156,7 @@ def _trials(
     treated = rng.permutation(n) % 2 == 0
     base = logit(design["control_response"]) + rng.normal(0.0, 0.25, n_trials)
     odds = base[trial] - np.log(design["response_odds_ratio"]) * treated
-    effect = np.log(design["os_hazard_ratio"]) + rng.normal(0.0, design["os_log_hr_sd"], n_trials)
+    effect = np.log(design["os_hazard_ratio"]) + _trial_effects(sizes, design["os_log_hr_sd"])
     risk = rng.normal(0.0, 0.15, n_trials)[trial] + effect[trial] * treated
     times = weibull_times(rng.random(n), {"median": design["os_median"], "shape": 1.0}, risk)
     with_il2 = trial < design["with_il2"]
