@@ -7,7 +7,7 @@ _HOMES = {
     "load_cohort": "pipelines.ingest",
     "score": "pipelines.score",
     "study": "pipelines.ingest",
-    "train": "pipelines.train",
+    "train": "pipelines.training",
 }
 __all__ = ["load_bundle", "load_cohort", "score", "study", "train"]
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -214,7 +214,7 @@ def train(
       biomarker train trial.parquet --study trial.toml --models cox,boosted_cox --repeats 5
     """
     from pipelines.terminal import Progress
-    from pipelines.train import train as run_training
+    from pipelines.training import train as run_training
 
     result = run_training(
         file,
@@ -399,7 +399,7 @@ def simulate(
     Example:
       biomarker simulate il2-rcc --patients 500 --seed 1 --out cohort.csv
     """
-    from pipelines import simulate as simulation
+    import pipelines.simulate as simulation
 
     if listing:
         recipes = simulation.recipe_lines()

@@ -64,7 +64,7 @@ def track_run(
 
 def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> None:
     from pipelines.report import report_figures
-    from pipelines.train import performance_table, settings_table
+    from pipelines.training import performance_table, settings_table
 
     tracker.text(parent, html, "report.html")
     tracker.json(parent, run.summary.to_dict(), "cohort.json")

@@ -314,7 +314,6 @@ def _write_served_model(
 ) -> None:
     """Save the models-from-code pyfunc, then take this machine's paths out of it."""
     quiet_mlflow()
-    import mlflow.pyfunc
     import yaml
     from mlflow.models import Model
 
@@ -328,9 +327,10 @@ def _write_served_model(
         named = Path(scratch) / "bundle"
         shutil.copytree(bundle, named)
         with warnings.catch_warnings():
-            # MLflow suggests type hints and an input example; either would make it check, or
-            # store, patient rows. The bundle validates its own input.
-            warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
+            # MLflow suggests an input example, which it would store: rows of patients.
+            warnings.simplefilter("ignore", UserWarning)
+            import mlflow.pyfunc
+
             mlflow.pyfunc.save_model(
                 path=str(folder),
                 python_model=str(here / "served_model.py"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -21,7 +22,7 @@ from biomarker.models.pipeline import PipelineBuilder
 from biomarker.models.zoo import ModelKind, default_zoo, model_choice
 from biomarker.resampling import joint_strata, spawn
 from biomarker.study import Study, SurvivalEndpoint
-from biomarker.survival.censoring import default_tau, safe_time_grid
+from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import NestedResult, nested_cross_validation, select_and_refit
 from pipelines.bundle import save_bundle
 from pipelines.ingest import load_cohort
@@ -237,29 +238,41 @@ def plan_times(outcome: Outcome) -> TimePlan:
     endpoint = outcome.endpoint
     assert isinstance(endpoint, SurvivalEndpoint)
     grid = safe_time_grid(outcome.y)
-    limit = default_tau(outcome.y)
+    # Rounded inward: the exact ends are single patients' times, and the grid is stored.
+    lower, upper = _inward(grid.lower, +1), _inward(grid.upper, -1)
+    if not lower < upper:
+        lower, upper = grid.lower, grid.upper
+    limit = upper
     tau = endpoint.tau if endpoint.tau is not None else limit
     if tau > limit:
         raise UsageError(
             f"tau of endpoint '{outcome.name}' must lie within the data's support, up to "
             f"{limit:g} {endpoint.unit}; got {tau:g}."
         )
-    carried = tuple(h for h in endpoint.horizons if grid.lower <= h <= grid.upper)
+    carried = tuple(h for h in endpoint.horizons if lower <= h <= upper)
     notes = [
         f"The declared horizon of {h:g} {endpoint.unit} lies outside the supported "
-        f"{grid.lower:.3g} to {grid.upper:.3g} {endpoint.unit} and is not judged."
+        f"{lower:g} to {upper:g} {endpoint.unit} and is not judged."
         for h in endpoint.horizons
         if h not in carried
     ]
     if not carried:
         middle = float(np.median(outcome.y["duration"][outcome.y["event"]]))
-        carried = (float(f"{min(max(middle, grid.lower), grid.upper):.2g}"),)
-        carried = tuple(h if grid.lower <= h <= grid.upper else grid.upper for h in carried)
+        carried = (min(max(float(f"{middle:.2g}"), lower), upper),)
         notes.append(
             f"No declared horizon is supported; {carried[0]:g} {endpoint.unit}, near the median "
             "event time, is used."
         )
-    return TimePlan(grid.times, carried, float(tau), endpoint.unit, tuple(notes))
+    times = np.linspace(lower, upper, len(grid.times))
+    return TimePlan(times, carried, float(tau), endpoint.unit, tuple(notes))
+
+
+def _inward(value: float, direction: int) -> float:
+    """Round to three significant digits, up for +1 and down for -1."""
+    scale = 10.0 ** (math.floor(math.log10(value)) - 2)
+    steps = value / scale
+    whole = math.ceil(steps) if direction > 0 else math.floor(steps)
+    return float(f"{whole * scale:.12g}")
 
 
 def _fit_model(
