@@ -26,9 +26,12 @@ from biomarker.models.protocol import (
 )
 from biomarker.models.recalibration import (
     AFT_DISTRIBUTIONS,
+    HAZARD_KNOTS,
     Distribution,
     calibrate_log_time,
-    location_scale_survival,
+    location_scale_hazard,
+    observed_hazard,
+    recalibrated_survival,
 )
 from biomarker.outcomes import SurvivalOutcome, check_survival_outcome
 from biomarker.survival.baseline_hazard import BaselineHazard
@@ -192,7 +195,8 @@ class BoostedAFT(BoostedModel):
     where :math:`m(x)` is the trees' sum and :math:`u` a unit of time set by the data. The trees
     maximise the censored likelihood under ``distribution``; location :math:`a`, slope :math:`b`,
     scale :math:`\sigma` and the error's distribution (normal, logistic or extreme value, whichever
-    is likeliest) are then estimated on margins of patients whom the booster had not seen.
+    is likeliest) are then estimated on margins of patients whom the booster had not seen. What that
+    distribution gets wrong on those patients as a whole is put right by ``observed_hazard_``.
 
     Parameters
     ----------
@@ -215,6 +219,9 @@ class BoostedAFT(BoostedModel):
         :math:`\log u + a`, :math:`b` in [0, 5], and :math:`\log\sigma`.
     curve_distribution_ : str
         The error distribution of the curves.
+    observed_hazard_ : ndarray, shape (24,)
+        What the curves' cumulative hazard is replaced by, at fixed values of it: the Nelson-Aalen
+        estimate of Cox-Snell residuals, the identity where the error distribution is right.
 
     Notes
     -----
@@ -238,6 +245,7 @@ class BoostedAFT(BoostedModel):
     margin_scale: ClassVar[MarginScale] = "log time, sign reversed"
     contribution_sign: ClassVar[int] = -1
     _numbers = ("location", "calibration_slope", "log_scale")
+    _vectors = ("observed_hazard",)
     _words: ClassVar[dict[str, tuple[str, ...]]] = {"curve_distribution": AFT_DISTRIBUTIONS}
 
     def __init__(
@@ -321,8 +329,15 @@ class BoostedAFT(BoostedModel):
         best = fits[self.curve_distribution_]
         self.location_ = best[0] + null[0]
         self.calibration_slope_, self.log_scale_ = best[1], best[2]
+        z = (log_time - self._locations(margin)) / np.exp(self.log_scale_)
+        predicted = location_scale_hazard(z, self.curve_distribution_)
+        self.observed_hazard_ = observed_hazard(predicted, event, weight)
         self.n_features_in_ = features.shape[1]
         return self
+
+    def _locations(self, margin: FloatArray) -> FloatArray:
+        """Location of log time at each booster margin."""
+        return self.location_ + self.calibration_slope_ * margin
 
     def predict_risk(self, X: npt.ArrayLike) -> FloatArray:
         """Risk of each patient, shape (n_patients,): minus the log time margin; higher = worse."""
@@ -344,10 +359,22 @@ class BoostedAFT(BoostedModel):
             Probability of no event up to each time, in [0, 1]; falls with time.
         """
         margin, horizons = self._raw_margin(X), check_times(times)
-        location = self.location_ + self.calibration_slope_ * margin
         with np.errstate(divide="ignore"):
-            z = (np.log(horizons) - location[:, None]) / np.exp(self.log_scale_)
-        return location_scale_survival(z, self.curve_distribution_)
+            z = (np.log(horizons) - self._locations(margin)[:, None]) / np.exp(self.log_scale_)
+        hazard = location_scale_hazard(z, self.curve_distribution_)
+        return recalibrated_survival(hazard, self.observed_hazard_)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> BoostedAFT:
+        """As for every model; the observed hazard must also begin at 0 and never fall."""
+        model: BoostedAFT = super().from_state(state, blobs)
+        hazard = model.observed_hazard_
+        if len(hazard) != len(HAZARD_KNOTS) or hazard[0] != 0 or (np.diff(hazard) < 0).any():
+            raise BundleError(
+                f"observed_hazard must be {len(HAZARD_KNOTS)} values from 0 that never fall; got "
+                f"{len(hazard)}. The bundle is damaged."
+            )
+        return model
 
 
 def _survival_rows(

@@ -13,19 +13,28 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError
-from biomarker.models.cox_loss import MAX_SLOPE
+from biomarker.models.cox_loss import MAX_SLOPE, CoxLoss
 from biomarker.models.protocol import FloatArray
 
 __all__ = [
     "AFT_DISTRIBUTIONS",
+    "HAZARD_KNOTS",
     "Distribution",
     "calibrate_log_odds",
     "calibrate_log_time",
-    "location_scale_survival",
+    "location_scale_hazard",
+    "observed_hazard",
+    "recalibrated_survival",
 ]
 
 Distribution = Literal["normal", "logistic", "extreme"]
 AFT_DISTRIBUTIONS: tuple[Distribution, ...] = ("normal", "logistic", "extreme")
+
+# Predicted probabilities of an event at which curves are compared with what happened: fixed
+# numbers, so that no patient's own residual is kept.
+HAZARD_KNOTS: FloatArray = -np.log1p(
+    -np.array([0.0, 0.01, 0.02, *(np.arange(1, 20) / 20), 0.98, 0.99])
+)
 
 
 def calibrate_log_odds(
@@ -82,16 +91,40 @@ def calibrate_log_time(
     return float(theta[0]), float(theta[1]), float(theta[2]), -loss(theta)[0]
 
 
-def location_scale_survival(z: FloatArray, distribution: Distribution) -> FloatArray:
-    """Survival function of the standard error distribution, in [0, 1]."""
-    from scipy.special import expit, ndtr
+def location_scale_hazard(z: FloatArray, distribution: Distribution) -> FloatArray:
+    """Cumulative hazard of the standard error distribution, at least 0 and rising in z."""
+    from scipy.special import log_ndtr
 
     if distribution == "normal":
-        return ndtr(-z)
+        hazard: FloatArray = -log_ndtr(-z)
+        return hazard
     if distribution == "logistic":
-        return expit(-z)
+        return np.logaddexp(0.0, z)
     with np.errstate(over="ignore"):
-        return np.exp(-np.exp(z))
+        return np.exp(z)
+
+
+def observed_hazard(
+    hazard: FloatArray, event: npt.NDArray[np.bool_], weight: FloatArray
+) -> FloatArray:
+    """Hazard observed by the time a model predicts each of ``HAZARD_KNOTS``.
+
+    A patient's predicted hazard at the end of follow-up is a censored unit-exponential draw if the
+    model is right (a Cox-Snell residual), and its Nelson-Aalen estimate the identity. Where it is
+    not, the estimate says what to put in the place of each predicted value. Beyond the last event
+    it goes on at the predicted pace.
+    """
+    times, jumps = CoxLoss(hazard, event, weight).baseline(np.zeros(len(hazard)))
+    total = np.concatenate([[0.0], np.cumsum(jumps)])
+    reached: FloatArray = total[np.searchsorted(times, HAZARD_KNOTS, side="right")]
+    return reached + np.maximum(HAZARD_KNOTS - times[-1], 0.0)
+
+
+def recalibrated_survival(hazard: FloatArray, observed: FloatArray) -> FloatArray:
+    """Survival at predicted hazards, each replaced by what was observed there."""
+    beyond = np.maximum(hazard - HAZARD_KNOTS[-1], 0.0)
+    survival: FloatArray = np.exp(-np.interp(hazard, HAZARD_KNOTS, observed) - beyond)
+    return survival
 
 
 def _standard(

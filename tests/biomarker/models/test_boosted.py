@@ -13,10 +13,13 @@ from biomarker.models.boosting import assign_folds, booster_margin
 from biomarker.models.cox_loss import CoxLoss
 from biomarker.models.recalibration import (
     AFT_DISTRIBUTIONS,
+    HAZARD_KNOTS,
     _standard,
     calibrate_log_odds,
     calibrate_log_time,
-    location_scale_survival,
+    location_scale_hazard,
+    observed_hazard,
+    recalibrated_survival,
 )
 from biomarker.outcomes import survival_outcome
 
@@ -167,7 +170,7 @@ def test_standard_distributions_agree_with_scipy(distribution):
     density, survival, d_density, d_survival = _standard(z, distribution)
     np.testing.assert_allclose(density, law[distribution].logpdf(z), atol=1e-10)
     np.testing.assert_allclose(survival, law[distribution].logsf(z), atol=1e-10)
-    np.testing.assert_allclose(location_scale_survival(z, distribution), np.exp(survival))
+    np.testing.assert_allclose(location_scale_hazard(z, distribution), -survival, rtol=1e-12)
     up, down = _standard(z + 1e-6, distribution), _standard(z - 1e-6, distribution)
     np.testing.assert_allclose((up[0] - down[0]) / 2e-6, d_density, atol=1e-5)
     np.testing.assert_allclose((up[1] - down[1]) / 2e-6, d_survival, atol=1e-5)
@@ -186,6 +189,22 @@ def test_recalibration_recovers_what_made_the_times():
     }
     assert max(fits, key=lambda name: fits[name][3]) == "logistic"
     np.testing.assert_allclose(fits["logistic"][:3], [1.0, 0.6, np.log(0.5)], atol=0.03)
+
+
+def test_observed_hazard_is_the_identity_for_a_right_model_and_mends_a_wrong_one():
+    """Unit-exponential residuals come back as predicted, their doubles as half the hazard."""
+    rng = np.random.default_rng(12)
+    draw, censoring = rng.exponential(size=50_000), rng.exponential(2.0, 50_000)
+    event, seen, weight = draw <= censoring, np.minimum(draw, censoring), np.ones(50_000)
+    low = HAZARD_KNOTS < 3
+    right = observed_hazard(seen, event, weight)
+    np.testing.assert_allclose(right[low], HAZARD_KNOTS[low], atol=0.06)
+    doubled = observed_hazard(2 * seen, event, weight)
+    np.testing.assert_allclose(doubled[low], HAZARD_KNOTS[low] / 2, atol=0.03)
+    curve = recalibrated_survival(np.array([0.0, 1.0, 2.0, 50.0, np.inf]), doubled)
+    np.testing.assert_allclose(curve[:3], np.exp([0.0, -0.5, -1.0]), atol=0.02)
+    assert (np.diff(curve) <= 0).all()
+    assert curve[-1] == 0
 
 
 def test_recalibration_never_reverses_the_margin():
@@ -292,6 +311,7 @@ def test_features_beyond_single_precision_are_refused():
         (BoostedCox, {"unknown": 1}),
         (BoostedAFT, {"curve_distribution": "cauchy"}),
         (BoostedAFT, {"log_scale": float("inf")}),
+        (BoostedAFT, {"observed_hazard": [0.0, 1.0]}),
         (BoostedAFT, {"calibration_slope": -1.0}),
     ],
 )
