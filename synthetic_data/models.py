@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from synthetic_data.covariates import caix_percent
-from synthetic_data.published import sample_by_outcome, weibull_times
+from synthetic_data.published import HIDDEN, sample_by_outcome, weibull_times
 from synthetic_data.table import Floats
 
 __all__ = ["MODELS", "archive_population", "pattern_shares"]
@@ -24,6 +24,7 @@ def _observe(rng: np.random.Generator, times: Floats, follow_up: list[float]) ->
     """Survival columns under uniform administrative censoring."""
     end = rng.uniform(follow_up[0], follow_up[1], len(times))
     return {
+        f"{HIDDEN}os_months": times,
         "os_months": np.maximum(np.round(np.minimum(times, end), 4), 1e-4),
         "os_event": (times <= end).astype(np.int64),
     }
@@ -75,6 +76,7 @@ def _serum(
         respond += margin.get("log_or", 0.0) * z
     if "response" in design:
         answered = rng.random(n) < expit(respond)
+        data[f"{HIDDEN}response_probability"] = expit(respond)
         data["response"] = np.where(answered, "PR", "PD").astype(object)
     times = weibull_times(rng.random(n), design["os"], risk)
     return pd.DataFrame(data | _observe(rng, times, design["follow_up_months"]))

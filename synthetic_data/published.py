@@ -15,9 +15,10 @@ from biomarker.errors import StudyError
 from synthetic_data.facts import Recipe, recipe
 from synthetic_data.table import Floats, patient_ids
 
-__all__ = ["couple", "draw", "fixture", "sample_by_outcome", "weibull_times"]
+__all__ = ["couple", "draw", "draw_with_truth", "fixture", "sample_by_outcome", "weibull_times"]
 
 _ORDER = ("CR", "PR", "SD")
+HIDDEN = "truth:"  # columns of a draw that go to the truth, never to the cohort
 
 
 def _generator(name: str, seed: int) -> np.random.Generator:
@@ -215,7 +216,11 @@ def _stratum(
             lead = alive if lead is None else lead
     if "pfs" in times and "os" in times:
         times["os"] = couple(rng, times["pfs"], times["os"])
+    data |= {f"{HIDDEN}{endpoint}_months": months for endpoint, months in times.items()}
     if "response" in spec:
+        data[f"{HIDDEN}response_probability"] = sum(
+            spec["response"].get(label, 0.0) for label in ("CR", "PR")
+        )
         first = spec.get("pfs", spec.get("os"))
         reached = _alive_at(first, 1.5) if first else 1.0
         level = rng.random(n) if lead is None else lead
@@ -262,6 +267,32 @@ def draw(name: str, seed: int, n_patients: int | None = None) -> pd.DataFrame:
     StudyError
         If the recipe has nothing to draw from.
     """
+    return draw_with_truth(name, seed, n_patients)[0]
+
+
+def draw_with_truth(
+    name: str, seed: int, n_patients: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As :func:`draw`, with each patient's uncensored times and response probability beside it.
+
+    Parameters
+    ----------
+    name, seed, n_patients
+        As for :func:`draw`.
+
+    Returns
+    -------
+    frame, truth : DataFrame
+        The same patients in the same order; infinite times where an event never comes.
+    """
+    rows = _draw(name, seed, n_patients)
+    hidden = [str(c) for c in rows.columns if str(c).startswith(HIDDEN)]
+    truth = rows[["patient_id", *hidden]].rename(columns=lambda c: c.removeprefix(HIDDEN))
+    return rows.drop(columns=hidden), truth
+
+
+def _draw(name: str, seed: int, n_patients: int | None) -> pd.DataFrame:
+    """Rows with hidden columns."""
     known = recipe(name)
     rng = _generator(name, seed)
     if "model" in known.design and "stratum" not in known.design:

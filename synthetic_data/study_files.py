@@ -150,6 +150,8 @@ def _published_columns(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for name in spec.get(f"{role}s", []):
             own = spec.get("columns", {}).get(name, {})
             columns[name] = copy.deepcopy(COLUMNS.get(name, {})) | own | {"role": role}
+    for role in ("centre", "ignore"):
+        columns |= {name: {"role": role} for name in spec.get(role, [])}
     return columns
 
 
@@ -159,7 +161,7 @@ def study_for(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        An open design, or a published recipe whose cohort is a table of patients.
+        An open design, or a published recipe whose patients have an outcome.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def study_for(name: str) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        If the recipe does not exist or describes trials rather than patients.
+        If the recipe does not exist or holds no outcome (a reference distribution).
 
     Examples
     --------
@@ -193,7 +195,9 @@ def study_for(name: str) -> dict[str, Any]:
         spec = design["study"]
         columns = _published_columns(spec)
     else:
-        raise StudyError(f"name must be a recipe whose rows are patients; {name!r} has none.")
+        raise StudyError(
+            f"name must be a recipe whose patients have an outcome; {name!r} has none."
+        )
     outcomes, endpoints = _outcomes(list(spec["endpoints"]), list(spec.get("horizons", [])))
     study: dict[str, Any] = {"format_version": 1, "name": name, "title": known.title}
     if spec.get("single_arm"):

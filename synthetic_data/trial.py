@@ -23,6 +23,7 @@ from synthetic_data.outcomes import (
     marker_scores,
     potential_outcome,
 )
+from synthetic_data.published import draw_with_truth
 from synthetic_data.table import Coded, Floats, Table, id_width, patient_ids, to_frame
 from synthetic_data.truth import Truth, patient_truth
 
@@ -150,7 +151,7 @@ class Block:
 
 def plan_for(
     name: str,
-    n_patients: int,
+    n_patients: int | None,
     seed: int,
     effects: Mapping[str, object] | Iterable[str] | None = None,
     confounding: float = 0.0,
@@ -180,7 +181,10 @@ def plan_for(
     """
     known = recipe(name)
     if known.kind != "open":
-        raise StudyError(f"name must be an open design to carry effects; {name!r} is not.")
+        raise StudyError(
+            f"name must be an open design to carry effects or be streamed; {name!r} is a published "
+            "study. Draw it with simulate(name, n_patients, seed)."
+        )
     if not isinstance(n_patients, (int, np.integer)) or n_patients < 1:
         raise StudyError(f"n_patients must be a whole number of at least 1; got {n_patients!r}.")
     if not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -351,9 +355,27 @@ def _report(
     return measured, observed
 
 
+def _simulate_published(
+    name: str,
+    n_patients: int | None,
+    seed: int,
+    effects: Mapping[str, object] | Iterable[str] | None,
+) -> tuple[pd.DataFrame, Truth]:
+    """Replicate cohort of a published study; its truth is what each stratum was given."""
+    if effects:
+        raise StudyError(
+            f"effects must be empty for a published study; got some for {name!r}. "
+            "Its effects are what was published; declare your own on an open design."
+        )
+    if n_patients is not None and n_patients < 1:
+        raise StudyError(f"n_patients must be at least 1; got {n_patients!r}.")
+    frame, people = draw_with_truth(name, seed, n_patients)
+    return frame, Truth(Plan(name, len(frame), seed), people)
+
+
 def simulate(
     name: str,
-    n_patients: int,
+    n_patients: int | None,
     seed: int,
     effects: Mapping[str, object] | Iterable[str] | None = None,
     *,
@@ -365,16 +387,16 @@ def simulate(
     Parameters
     ----------
     name : str
-        Design, as ``catalogue()`` lists them ("il2-rcc").
-    n_patients : int
-        Size of the cohort.
+        Design or published study, as ``catalogue()`` lists them ("il2-rcc").
+    n_patients : int or None
+        Size of the cohort; None draws a published study at its published size.
     seed : int
         The same seed gives the same cohort on any machine with the same NumPy.
     effects : mapping of str to str, iterable of "MARKER=EFFECT", or None
         ``{"vegf": "predictive:0.5"}``: log ratio of hazard ratios, treated over control, per SD of
         log VEGF; positive = less benefit at higher values. ``prognostic:0.7``: log hazard ratio per
         SD in both arms. ``@cure`` and ``@response`` act on log odds, where positive = more cures or
-        responses. None: no marker affects anything.
+        responses. None: no marker affects anything. Published studies take no effects.
     confounding : float, default 0
         Correlation of VEGF with ECOG and LDH. At 0 a marker without an effect is associated with
         no outcome; above 0 VEGF is a proxy of risk, as published series found.
@@ -400,6 +422,8 @@ def simulate(
     >>> len(frame), truth.mode
     (200, 'predictive on the scale of: hazard')
     """
+    if recipe(name).kind != "open":
+        return _simulate_published(name, n_patients, seed, effects)
     plan = plan_for(name, n_patients, seed, effects, confounding, complete)
     frames, patients = [], []
     for index in range(plan.n_blocks):

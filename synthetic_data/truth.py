@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from biomarker.errors import StudyError
 from synthetic_data.effects import describe_mode
+from synthetic_data.facts import recipe
 from synthetic_data.outcomes import ArmTerms, cumulative_hazard
 from synthetic_data.table import Coded, Floats, Table
 
@@ -37,6 +39,8 @@ class Truth:
     @property
     def mode(self) -> str:
         """Null, prognostic-only or predictive, and on which scale an interaction is zero."""
+        if recipe(self.plan.name).kind != "open":
+            return "published: strata drawn as the study reported them, no effect declared"
         return describe_mode(self.plan.effects)
 
     @property
@@ -48,6 +52,11 @@ class Truth:
         """
         from synthetic_data.marginal import marginal_table
 
+        if recipe(self.plan.name).kind != "open":
+            raise StudyError(
+                f"markers must come from an open design; {self.plan.name!r} is a published study, "
+                "which declares no marker effect."
+            )
         marginal = marginal_table(self.plan).assign(kind="marginal")
         structural = pd.DataFrame(_structural(self.plan)).assign(kind="structural", mc_se=0.0)
         table = pd.concat([structural, marginal], ignore_index=True)
