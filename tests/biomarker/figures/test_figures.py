@@ -271,3 +271,45 @@ def test_missing_shares_name_columns_and_groups() -> None:
     """Both outcome groups and every column are named."""
     shown = texts(missing_shares([("VEGF", 0.2, 0.1)], ("responders", "non-responders"), name="m"))
     assert {"VEGF", "responders", "non-responders", "missing (%)"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "<script>alert(1)</script>",
+        '"><a href="x">',
+        "</text></svg><p>",
+        "&amp;&#60;b>",
+        "<!-- x -->",
+        "]]><b>",
+        'x" onload="a',
+    ],
+)
+def test_markup_in_a_name_stays_text_in_every_drawing(payload: str) -> None:
+    """A hostile label adds no element and no attribute to any figure."""
+    found = replace(
+        explained(), levels=((), (), (payload, "papillary", "other")), units=(payload,) * 3
+    )
+    panel = Panel(payload, "higher", 0.5, (Mark(payload, 0.6, 0.5, 0.7, True),))
+    curve = kaplan_meier(outcome())
+
+    def drawings(name: str) -> list[str]:
+        words = {"vegf": name, "histology": name}
+        return [
+            importance(found, words, name="i"),
+            beeswarm(found, words, name="b"),
+            dependence(found, "vegf", words, name="d"),
+            dependence(found, "histology", words, name="e"),
+            waterfall(found, found.illustrations[0], words, name="w"),
+            interval_panels([panel], name="p"),
+            survival_curves({name: curve}, unit=name, name="k"),
+            missing_shares([(name, 0.1, 0.2)], (name, "b"), name="m"),
+        ]
+
+    for hostile, calm in zip(drawings(payload), drawings("calm"), strict=True):
+        tags, attributes = (
+            [sorted({f(e) for e in ET.fromstring(svg).iter()}) for svg in (hostile, calm)]
+            for f in (lambda e: str(e.tag), lambda e: " ".join(sorted(e.attrib)))
+        )
+        assert tags[0] == tags[1]
+        assert set(attributes[0]) == set(attributes[1])
