@@ -531,7 +531,7 @@ def _duration_advice(value: Any, unit: str) -> str:
 def _found(value: Any, state: State, column: Column | None, number: float) -> str:
     """Say what a value looks like without saying what it is."""
     if state is State.NOT_FINITE:
-        return "infinity"
+        return "infinity, or a number too large to be one"
     if state is not State.OUTSIDE_ALLOWED_RANGE or column is None or column.range is None:
         return _shown(value)
     low, high = column.range

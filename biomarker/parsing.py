@@ -23,6 +23,8 @@ __all__ = ["ParseRule", "Parsed", "State", "masked", "to_arrow"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CENSORED = re.compile(r"([<>])\s?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
+# Trees compute in single precision, where anything beyond 3.4e38 is infinite; no measurement is.
+_LARGEST = 1e38
 # A reading such as "<15000" where the laboratory's limit is 15 is another unit, not another limit.
 _LIMIT_FACTOR = 100.0
 _BELOW_FACTOR = {"half": 0.5, "sqrt2": 0.5**0.5, "limit": 1.0}
@@ -170,6 +172,9 @@ class ParseRule:
         if _is_text(kind):
             parsed = self._numbers_from_text(column)
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            if pa.types.is_decimal(kind):
+                # Through text, which rounds to the nearest double; Arrow's own cast may not.
+                column = pc.cast(column, pa.string())
             values = _floats(pc.cast(column, pa.float64(), safe=False))
             states = np.where(np.isnan(values), State.MISSING, State.OK).astype(np.uint8)
             parsed = Parsed(values, states)
@@ -245,9 +250,9 @@ class ParseRule:
 
     def _ranged(self, parsed: Parsed) -> Parsed:
         values, states = parsed.values, parsed.states
-        infinite = np.isinf(values)
+        infinite = np.abs(values) > _LARGEST
         if infinite.any():
-            states[infinite & (states == State.OK)] = State.NOT_FINITE
+            states[infinite] = State.NOT_FINITE
             values[infinite] = np.nan
         if self.range is not None:
             # Comparisons with NaN are false, so missing values stay what they are. A value

@@ -158,12 +158,6 @@ def score_table(
 def _check_schema(bundle: Bundle, table: pa.Table, allow_undeclared: bool) -> tuple[str, ...]:
     """Refuse a file that lacks a needed column, repeats one, or holds unknown ones."""
     present = list(table.column_names)
-    repeated = sorted({name for name in present if present.count(name) > 1})
-    if repeated:
-        raise SchemaError(
-            f"Every column name must be unique; {len(repeated)} of them stand more than once. "
-            "Rename or remove the repeated columns. Nothing was written."
-        )
     needed = [column.name for column in bundle.encoder.columns]
     if bundle.id_column is not None and not bundle.description.get("id_optional", False):
         needed.insert(0, bundle.id_column)
@@ -176,6 +170,12 @@ def _check_schema(bundle: Bundle, table: pa.Table, allow_undeclared: bool) -> tu
             f"The file must have every column the model uses; none of its {len(present)} column "
             f"name(s) is known. Needed: {', '.join(needed)}. Is the header line missing? "
             "Nothing was written."
+        )
+    repeated = sorted({name for name in present if present.count(name) > 1})
+    if repeated:
+        raise SchemaError(
+            f"Every column name must be unique; {len(repeated)} of them stand more than once. "
+            "Rename or remove the repeated columns. Nothing was written."
         )
     if missing:
         hint = f" The file also has unknown column(s): {', '.join(unknown)}." if unknown else ""

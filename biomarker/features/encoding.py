@@ -142,7 +142,9 @@ class FrozenColumn:
             outside = numeric & ((raw < self.low) | (raw > self.high))
             if outside.any():
                 found["outside_training_range"] = outside
-            suspect = self._unit_suspects(raw)
+            # A reading beyond a detection limit may lie far off; its own limit was checked already.
+            suspect = self._unit_suspects(raw) & (states != State.BELOW_DETECTION)
+            suspect &= states != State.ABOVE_DETECTION
             if suspect.any():
                 found["suspected_unit_mixup"] = suspect
         return {reason: found[reason] for reason in REASONS if reason in found}
@@ -156,7 +158,7 @@ class FrozenColumn:
             return off
         fits = np.zeros(len(raw), bool)
         for factor in (1e-3, 1e3):
-            fits |= (raw * factor >= self.core_low) & (raw * factor <= self.core_high)
+            fits |= (raw >= self.core_low / factor) & (raw <= self.core_high / factor)
         return off & fits & (raw > 0)
 
     def in_other_unit(self, raw: Floats, states: npt.NDArray[np.uint8]) -> bool:
