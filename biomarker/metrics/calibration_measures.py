@@ -25,7 +25,7 @@ __all__ = ["CalibrationGroups", "CalibrationResult", "calibration", "response_ca
 Floats = npt.NDArray[np.float64]
 Link = Literal["cloglog", "logit"]
 
-_MAX_STEPS = 50
+_MAX_STEPS = 100
 _CURVE_POINTS = 101
 
 
@@ -325,7 +325,7 @@ def _solve(judged: _Judged, design: Floats, offset: Floats) -> tuple[Floats, Flo
         terms = judged.weight * factor * (judged.status - mu)
         information = (design * (judged.weight * factor**2 * mu * rest)[:, None]).T @ design
         step = _newton_step(information, design.T @ terms)
-        if float(np.abs(step).max()) < 1e-8:
+        if float(np.abs(step).max()) < 1e-10:
             return beta, information, terms
         for _ in range(30):
             reached = _log_likelihood(judged, design @ (beta + step) + offset)

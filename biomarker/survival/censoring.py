@@ -191,9 +191,11 @@ def censoring_influence(
     order = np.argsort(moment)
     tail = np.concatenate([np.cumsum(weight[order][::-1])[::-1], [0.0]])
     later = tail[np.searchsorted(moment[order], grid, side="right")]
-    safe = np.where(at_risk > 0, at_risk, 1.0)
-    jump = np.where(censored > 0, later / safe, 0.0)
-    drift = np.cumsum(jump * censored / safe)
+    # The exact derivative of the product-limit estimate divides by those who stay; where nobody
+    # does, nothing lies later and the term is 0.
+    staying = at_risk - censored
+    jump = np.where((censored > 0) & (staying > 0), later / np.maximum(staying, 1.0), 0.0)
+    drift = np.cumsum(jump * censored / np.maximum(at_risk, 1.0))
     before = np.concatenate([[0.0], drift])[position]
     event = y["event"]
     return n * np.where(event, -before, jump[position] - drift[position])
