@@ -12,7 +12,11 @@ from scipy.special import ndtri
 from synthetic_data.covariates import caix_from_score
 from synthetic_data.table import Coded, Floats, Table
 
-__all__ = ["centre_offsets", "heap", "measure"]
+__all__ = ["centre_offsets", "heap", "measure", "platform_offsets"]
+
+# Serum holds about 3.3 times the VEGF of plasma; the spread of the ratio is assumed.
+PLASMA_LOG_OFFSET = 1.19
+PLASMA_LOG_SD = 0.3
 
 
 def centre_offsets(n_centres: int, sd: float, marker: str) -> Floats:
@@ -34,6 +38,20 @@ def centre_offsets(n_centres: int, sd: float, marker: str) -> Floats:
     quantiles *= 1.0 / max(float(np.std(quantiles)), 1e-12) if n_centres > 1 else 0.0
     order = np.random.default_rng([len(marker), *marker.encode()]).permutation(n_centres)
     return np.asarray(sd * quantiles[order])
+
+
+def platform_offsets(platforms: Mapping[str, float], n_centres: int) -> Floats:
+    """Log offset of each centre's assay platform; centres are dealt over the platforms in turn.
+
+    Parameters
+    ----------
+    platforms : mapping of str to float
+        Offset of each platform against the reference, on the log scale.
+    n_centres : int
+        Number of centres.
+    """
+    offsets = np.asarray(list(platforms.values()), dtype=np.float64)
+    return np.asarray(offsets[np.arange(n_centres) % len(offsets)])
 
 
 def heap(percent: Floats) -> Floats:
@@ -59,7 +77,7 @@ def measure(
     centre: npt.NDArray[np.integer],
     plate: npt.NDArray[np.integer],
 ) -> Table:
-    """Measured columns from true ones: ln y = ln x + centre + plate + noise, CAIX read by eye.
+    """Measured columns from true ones: ln y = ln x + centre + platform + matrix + plate + noise.
 
     Parameters
     ----------
@@ -93,6 +111,11 @@ def measure(
         shift = assay["noise_sd"] * rng.standard_normal(n)
         if assay["centre_sd"]:
             shift += centre_offsets(design["centres"], assay["centre_sd"], name)[centre]
+        if "platforms" in assay:
+            shift += platform_offsets(assay["platforms"], design["centres"])[centre]
+        if assay.get("plasma_share"):
+            plasma = rng.random(n) < assay["plasma_share"]
+            shift -= plasma * (PLASMA_LOG_OFFSET + PLASMA_LOG_SD * rng.standard_normal(n))
         if assay["plate_sd"]:
             plates = rng.standard_normal(int(plate.max()) + 1 - int(plate.min()))
             shift += assay["plate_sd"] * plates[plate - plate.min()]

@@ -271,8 +271,10 @@ def draw_block(plan: Plan, index: int) -> Block:
     )
     risk = np.where(treated, terms[1].log_hazard, terms[0].log_hazard)
     censoring = _censor(censor_rng, n, design["censoring"], risk)
-    measured, observed = _report(plan, index, true, treated, (lab_rng, missing_rng))
+    measured, observed = _report(plan, index, true, treated, lab_rng)
     observed.update(_observe(treated, outcomes, censoring))
+    if not plan.complete:
+        observed = hide(missing_rng, observed, design["missing"], n)
     return Block(
         index * BLOCK + 1,
         id_width(plan.n_patients),
@@ -310,11 +312,11 @@ def draw_measured(plan: Plan, index: int) -> tuple[Table, tuple[ArmTerms, ArmTer
     index : int
         Number of the block.
     """
-    covariate_rng, *_, lab_rng, missing_rng = _streams(plan.seed, index)
+    covariate_rng, *_, lab_rng, _ = _streams(plan.seed, index)
     n = plan.block_size(index)
     true, terms = _baseline(plan, covariate_rng, n)
     nobody = np.zeros(n, dtype=np.bool_)
-    return _report(plan, index, true, nobody, (lab_rng, missing_rng))[0], terms
+    return _report(plan, index, true, nobody, lab_rng)[0], terms
 
 
 def _report(
@@ -322,11 +324,10 @@ def _report(
     index: int,
     true: Table,
     treated: np.ndarray,
-    streams: tuple[np.random.Generator, np.random.Generator],
+    lab_rng: np.random.Generator,
 ) -> tuple[Table, Table]:
-    """Laboratory values, and the same as a file shows them: rounded, limited, partly missing."""
-    design, (lab_rng, missing_rng) = plan.design, streams
-    n = len(treated)
+    """Laboratory values, rounded and limited, and the baseline columns of a file without gaps."""
+    design, n = plan.design, len(treated)
     centre = lab_rng.integers(0, design["centres"], n)
     plate = (index * BLOCK + np.arange(n)) // design["plate_size"]
     measured = measure(lab_rng, true, design, centre, plate)
@@ -350,8 +351,6 @@ def _report(
     observed.update(measured)
     observed["centre"] = Coded(centre.astype(np.int16), centres)
     observed["plate"] = Coded((plate - first).astype(np.int16), plates)
-    if not plan.complete:
-        observed = hide(missing_rng, observed, design["missing"], n)
     return measured, observed
 
 
