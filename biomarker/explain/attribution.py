@@ -396,7 +396,7 @@ def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float, Floats]
     """Coefficient times distance from the training mean, the mean's margin, and the margins."""
     coef = np.asarray(model.coef_, dtype=np.float64)
     # A Cox model has no intercept: its margin is the log hazard against all features at zero.
-    center = np.asarray(getattr(model, "center_", getattr(model, "_centre", None)))
+    center = np.asarray(model.center_)
     intercept = float(getattr(model, "intercept_", 0.0))
     margin = getattr(model, "predict_margin", None) or model.predict_risk
     base = intercept + float(np.dot(center, coef))
@@ -504,4 +504,7 @@ def _level_names(rule: Any) -> tuple[str, ...]:
     """What a parsed number of this column counts into."""
     if rule.kind == "continuous":
         return ()
-    return ("control", "treated") if rule.kind == "arm" else tuple(rule.levels)
+    if rule.kind != "arm":
+        return tuple(rule.levels)
+    others = [level for level in rule.levels if level not in rule.control]
+    return " or ".join(rule.control), " or ".join(others)

@@ -158,10 +158,7 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
             _by_level(axes, x, y, found.levels[j])
         else:
             kept = thinned(x, MOST_POINTS)
-            if _skewed(x):
-                axes.set_xscale("log")
-                axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-                axes.xaxis.set_minor_formatter(lambda v, _: "")
+            _stretch(axes, x)
             dots(axes, x[kept], y[kept], SERIES[0], size=3.8)
         axes.set_xlabel(plain(labels.get(source, source), 40) + unit)
         axes.set_ylabel(f"attribution\n({found.scale})", fontsize=9.5)
@@ -182,17 +179,26 @@ def _by_level(axes: Any, x: Floats, y: Floats, levels: tuple[str, ...]) -> None:
         dots(axes, place + spread, y[rows], SERIES[0], size=3.6)
         mean = float(y[x == code].mean())
         axes.plot([place - 0.32, place + 0.32], [mean, mean], color=INK, linewidth=2.2)
-    axes.set_xticks(range(len(present)), [plain(levels[code], 14) for code in present])
+    axes.set_xticks(
+        range(len(present)), [plain(levels[code], 46 // max(2, len(present))) for code in present]
+    )
     axes.set_xlim(-0.6, len(present) - 0.4)
 
 
-def _skewed(x: Floats) -> bool:
-    """True where a log axis shows the column better."""
+def _stretch(axes: Any, x: Floats) -> None:
+    """A log axis where the column spans more than a decade; linear below 1 where it holds zeros."""
     known = x[np.isfinite(x)]
-    if len(known) == 0 or known.min() <= 0:
-        return False
+    if len(known) == 0 or known.min() < 0:
+        return
     low, high = np.quantile(known, (0.05, 0.95))
-    return bool(high > 12 * low)
+    if known.min() > 0 and high > 12 * low:
+        axes.set_xscale("log")
+    elif known.min() == 0 and high > 50:
+        axes.set_xscale("symlog", linthresh=1)
+    else:
+        return
+    axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.xaxis.set_minor_formatter(lambda v, _: "")
 
 
 def waterfall(

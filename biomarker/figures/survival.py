@@ -57,7 +57,7 @@ def survival_curves(
     below = 0.62 + row * (len(curves) + 1)
     height = 2.75 + below + top
     with canvas(height) as figure:
-        left, right = 0.20, 0.975
+        left, right = 0.21, 0.975
         axes = figure.add_axes((left, below / height, right - left, 2.75 / height))
         for i, (label, curve) in enumerate(curves.items()):
             _draw(axes, curve, end, SERIES[shades[i]], STYLES[i], plain(label, 30))

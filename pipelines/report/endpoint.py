@@ -88,9 +88,8 @@ class EndpointPage:
     headline: Headline
     performance: Figure
     meanings: tuple[tuple[str, str], ...]
-    more_meanings: tuple[tuple[str, str], ...]
     table: Table
-    covers: str
+    covers: tuple[tuple[str, str], ...]
     not_estimable: tuple[str, ...]
     agreement: Figure
     calibration: tuple[Figure, ...]
@@ -118,7 +117,6 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
     nulls = _nulls(summary)
     shown = _panels(models, best, _SHOWN[best.kind], nulls, summary)
     curves, note, follow_up = _curves(run, summary, best, key)
-    tabled = tuple(dict.fromkeys(p.metric for p in best.nested.performance))
     headline = _headline(models, best, nulls, summary, key)
     return EndpointPage(
         key=key,
@@ -129,10 +127,9 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
         performance=_interval_figure(
             shown, f"{key}-performance", "Out-of-fold performance of every model"
         ),
-        meanings=_meanings(p for p in tabled if p in _SHOWN[best.kind]),
-        more_meanings=_meanings(p for p in tabled if p not in _SHOWN[best.kind]),
+        meanings=_meanings(dict.fromkeys(p.metric for p in best.nested.performance)),
         table=_performance_table(models, best, nulls, summary),
-        covers=next((p.covers for p in best.nested.performance if p.low is not None), ""),
+        covers=_covers(best),
         not_estimable=_reasons(models, summary),
         agreement=_interval_figure(
             _panels(models, best, ("calibration_slope", "observed_expected"), nulls, summary),
@@ -242,7 +239,8 @@ def _performance_table(
     summary: EndpointSummary,
 ) -> Table:
     """Every metric of every model with its interval beside the null model."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    counted: list[int] = []
     for slot in best.nested.performance:
         null = nulls.get(slot.metric)
         cells = []
@@ -254,15 +252,15 @@ def _performance_table(
                 else interval_words(found.value, found.low, found.high)
             )
         name = metric_words(slot, summary.unit)
-        rows.append(
-            (name, "–" if null is None else amount(round(null, 3)), f"{slot.n_patients:,}", *cells)
-        )
+        counted.append(slot.n_patients)
+        rows.append((name, "–" if null is None else amount(round(null, 3)), *cells))
+    low, high = min(counted), max(counted)
+    patients = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return Table(
-        "Out-of-fold performance: estimate (95% interval).",
+        f"Out-of-fold performance in {patients} patients: estimate (95% interval).",
         (
             "Metric",
             "No patient information",
-            "Patients",
             *(f"{m.name} (kept)" if m is best else m.name for m in models),
         ),
         tuple(rows),
@@ -290,6 +288,17 @@ def _meanings(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """What each of these metrics says."""
     found = [_metric(name) for name in names]
     return tuple((m.label.format(at="a time", when=""), m.meaning) for m in found if m.meaning)
+
+
+def _covers(best: ModelRun) -> tuple[tuple[str, str], ...]:
+    """What the intervals say they cover, each sentence once with the metrics it is about."""
+    told: dict[str, dict[str, None]] = {}
+    for found in best.nested.performance:
+        if found.low is not None:
+            name = _metric(found.metric).label.format(at="", when="")
+            short = name.removesuffix(", up to ").removesuffix(" at ")
+            told.setdefault(found.covers, {})[short] = None
+    return tuple((", ".join(names), said) for said, names in told.items())
 
 
 def _headline(

@@ -88,7 +88,7 @@ def test_a_kaplan_meier_curve_steps_exactly_where_and_as_deep_as_the_estimate() 
     line = max(paths(svg, "series-1"), key=len)
     # The axes: survival 1 at the first corner, time 0 there; time 20 at the right end.
     box = ET.fromstring(svg).attrib["viewBox"].split()
-    left, right = 0.20 * float(box[2]), 0.975 * float(box[2])
+    left, right = 0.21 * float(box[2]), 0.975 * float(box[2])
     x0, y1 = line[0]
     assert x0 == pytest.approx(left, abs=0.05)
     shown = (curve.n_events > 0) & (curve.times <= 20.0)

@@ -148,8 +148,9 @@ def test_every_estimate_is_printed_with_its_interval_and_its_patients(read: Read
             if found.value is not None:
                 words = interval_words(found.value, found.low, found.high)
                 assert words in read.text, (model.name, found.metric)
-        assert f"{model.nested.n_patients:,}" in read.text
-        assert model.nested.performance[0].covers in read.text
+        assert f"Out-of-fold performance in {model.nested.n_patients:,} patients" in read.text
+        for found in model.nested.performance:
+            assert found.low is None or found.covers in read.text
 
 
 def test_the_summary_states_question_data_performance_and_limits(page: str) -> None:
