@@ -4,6 +4,7 @@
 
     BiomarkerError
     ├── StudyError         (ValueError)       the study contradicts itself or names nothing
+    ├── UsageError         (ValueError)       a call or option that cannot be carried out
     ├── CohortError        (ValueError)       the patient table breaks the study's declarations
     ├── OutcomeError       (ValueError)       an (event, duration) pair cannot be an outcome
     ├── NotEstimableError  (ArithmeticError)  the data cannot carry this: never a silent NaN
@@ -28,6 +29,7 @@ __all__ = [
     "StorageError",
     "StudyError",
     "TrackingError",
+    "UsageError",
 ]
 
 
@@ -37,6 +39,10 @@ class BiomarkerError(Exception):
 
 class StudyError(BiomarkerError, ValueError):
     """The study description contradicts itself or names nothing."""
+
+
+class UsageError(BiomarkerError, ValueError):
+    """A call or an option that cannot be carried out as given."""
 
 
 class CohortError(BiomarkerError, ValueError):

@@ -15,7 +15,6 @@ Nothing in it is a pickle, and nothing in it is a patient's row.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -88,7 +87,7 @@ def save_bundle(
     description : mapping
         JSON-able; ``format`` and ``release`` are added here.
     """
-    state, blobs = _model_state(fitted.model, description.get("horizons", ()))
+    state, blobs = fitted.model.to_state(description.get("horizons", ()))
     contents: dict[str, bytes] = {
         "bundle.json": _json(
             {"format": FORMAT_VERSION, "release": __version__, **dict(description)}
@@ -107,13 +106,6 @@ def save_bundle(
             (folder / name).write_bytes(data)
         (folder / _SUMS).write_bytes(sums.encode())
     return hashlib.sha256(sums.encode()).hexdigest()
-
-
-def _model_state(model: Any, horizons: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A model's state, exact at the horizons where the model stores its curve on a grid."""
-    takes_horizons = "horizons" in inspect.signature(model.to_state).parameters
-    state, blobs = model.to_state(horizons=horizons) if takes_horizons else model.to_state()
-    return state, blobs
 
 
 def load_bundle(path: str | Path) -> Bundle:

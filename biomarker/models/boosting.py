@@ -175,8 +175,11 @@ class BoostedModel(BaseEstimator):
         """The number that attributions sum to, shape (n_patients,), on ``margin_scale``."""
         return self.contribution_sign * self._raw_margin(X)
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Parameters and calibration as a JSON-able dictionary, the booster as UBJ bytes."""
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Parameters and calibration as a JSON-able dictionary, the booster as UBJ bytes.
+
+        The curve is kept on its own grid, so ``horizons`` changes nothing.
+        """
         check_fitted(self, "booster_")
         state: dict[str, Any] = {
             "class": type(self).__name__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from biomarker.errors import BundleError, NotEstimableError, SchemaError
+from biomarker.models.protocol import (
+    Attribution,
+    MarginScale,
+    linear_margin,
+    open_blobs,
+    open_state,
+)
 from biomarker.outcomes import SurvivalOutcome, check_survival_outcome
 from biomarker.survival.baseline_hazard import BaselineHazard
 from biomarker.survival.partial_likelihood_inputs import (
@@ -34,6 +41,20 @@ __all__ = ["CoxRegression"]
 Floats = npt.NDArray[np.float64]
 
 _STATE_FORMAT = 1
+_STATE_KEYS = (
+    "settings",
+    "coef",
+    "center",
+    "information",
+    "covariance",
+    "log_likelihood",
+    "n_iter",
+    "converged",
+    "n_events",
+    "feature_names",
+    "strata",
+    "baseline_points",
+)
 
 
 class CoxRegression(BaseEstimator):
@@ -66,6 +87,8 @@ class CoxRegression(BaseEstimator):
     ----------
     coef_ : ndarray, shape (n_features,)
         Log hazard ratios per unit; higher = worse.
+    center_ : ndarray, shape (n_features,)
+        Training mean of each column (weighted): the reference of attributions.
     covariance_ : ndarray, shape (n_features, n_features)
         Inverse of ``information_``.
     standard_error_ : ndarray, shape (n_features,)
@@ -104,6 +127,12 @@ class CoxRegression(BaseEstimator):
     (1.676857, [0.365543])
     """
 
+    margin_scale: ClassVar[MarginScale] = "log hazard"
+    attribution: ClassVar[Attribution] = "linear"
+    # The baseline hazard carries the level: the margin is 0 where all covariates are 0.
+    intercept_: ClassVar[float] = 0.0
+
+    center_: Floats
     coef_: Floats
     covariance_: Floats
     standard_error_: Floats
@@ -234,7 +263,11 @@ class CoxRegression(BaseEstimator):
         -------
         ndarray, shape (n_patients,)
         """
-        return self._features(X) @ self.coef_
+        return self.predict_margin(X)
+
+    def predict_margin(self, X: npt.ArrayLike) -> Floats:
+        """The number that attributions sum to: the log hazard ``X @ coef_``, as the risk."""
+        return linear_margin(self._features(X), self.coef_, self.intercept_)
 
     def predict_survival(
         self, X: npt.ArrayLike, times: npt.ArrayLike, strata: npt.ArrayLike | None = None
@@ -260,7 +293,7 @@ class CoxRegression(BaseEstimator):
         table = self._features(X)
         wanted = requested_times(times)
         with np.errstate(over="ignore"):
-            relative = np.exp((table - self._centre) @ self.coef_)
+            relative = np.exp(linear_margin(table - self.center_, self.coef_, 0.0))
             hazards = self._hazard_rows(wanted, strata, len(table))
             with np.errstate(invalid="ignore"):
                 exponent = relative[:, None] * hazards
@@ -288,7 +321,7 @@ class CoxRegression(BaseEstimator):
         """
         check_is_fitted(self, "coef_")
         wanted = requested_times(times)
-        factor = np.exp(-float(self._centre @ self.coef_))
+        factor = np.exp(-float(self.center_ @ self.coef_))
         if self.strata_ is None:
             if stratum is not None:
                 raise SchemaError("stratum must be None for a fit without strata; got a value.")
@@ -341,7 +374,8 @@ class CoxRegression(BaseEstimator):
             accrued[here] = hazard.accrued(outcome["duration"][here], outcome["event"][here])
             if entered is not None:
                 accrued[here] -= hazard.at(entered[here])
-        return outcome["event"] - accrued * np.exp((table - self._centre) @ self.coef_)
+        relative = np.exp(linear_margin(table - self.center_, self.coef_, 0.0))
+        return outcome["event"] - accrued * relative
 
     def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Everything scoring needs, as a JSON-able dictionary and named bytes; no patient rows.
@@ -363,11 +397,11 @@ class CoxRegression(BaseEstimator):
         check_is_fitted(self, "coef_")
         grids = [hazard.coarse(horizons) for hazard in self._baselines]
         state: dict[str, Any] = {
-            "model": "CoxRegression",
+            "class": "CoxRegression",
             "format": _STATE_FORMAT,
             "settings": self.get_params(),
             "coef": self.coef_.tolist(),
-            "centre": self._centre.tolist(),
+            "center": self.center_.tolist(),
             "information": self.information_.tolist(),
             "covariance": self.covariance_.tolist(),
             "log_likelihood": list(self.log_likelihood_),
@@ -390,11 +424,8 @@ class CoxRegression(BaseEstimator):
         BundleError
             If the state is of another model or format, or its parts do not fit together.
         """
-        if state.get("model") != "CoxRegression" or state.get("format") != _STATE_FORMAT:
-            raise BundleError(
-                f"state must be a CoxRegression of format {_STATE_FORMAT}; got model "
-                f"{state.get('model')!r}, format {state.get('format')!r}. Use a matching version."
-            )
+        state = open_state(state, "CoxRegression", _STATE_KEYS)
+        blobs = open_blobs(blobs, "CoxRegression", ("baseline_hazard.f64",))
         try:
             model = cls(**state["settings"])
             model._restore(state, blobs["baseline_hazard.f64"])
@@ -409,7 +440,7 @@ class CoxRegression(BaseEstimator):
         """Set the learned attributes from a state."""
         self.coef_ = np.asarray(state["coef"], dtype=np.float64)
         p = len(self.coef_)
-        self._centre = np.asarray(state["centre"], dtype=np.float64).reshape(p)
+        self.center_ = np.asarray(state["center"], dtype=np.float64).reshape(p)
         self.information_ = np.asarray(state["information"], dtype=np.float64).reshape(p, p)
         self.covariance_ = np.asarray(state["covariance"], dtype=np.float64).reshape(p, p)
         self.standard_error_ = np.sqrt(np.diag(self.covariance_))
@@ -446,7 +477,7 @@ class CoxRegression(BaseEstimator):
         self.n_events_ = int(np.count_nonzero(cohort.dead_weight))
         self.n_features_in_ = len(fit.coef)
         self.strata_ = labels
-        self._centre = cohort.centre
+        self.center_ = cohort.centre
         jump, jump_dying = likelihood.baseline()
         n_strata = 1 if labels is None else len(labels)
         edges = np.searchsorted(cohort.stratum[cohort.end - 1], np.arange(n_strata + 1))

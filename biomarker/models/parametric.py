@@ -208,8 +208,11 @@ class WeibullAFT(BaseEstimator):
             log_hazard = np.exp(self.log_shape_) * (np.log(horizons) - location[:, None])
             return np.exp(-np.exp(log_hazard))
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Coefficients, shape and feature means as a JSON-able dictionary; no bytes."""
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Coefficients, shape and feature means as a JSON-able dictionary; no bytes.
+
+        The curve is a formula, so ``horizons`` changes nothing.
+        """
         check_fitted(self, "coef_")
         return {
             "class": "WeibullAFT",

@@ -75,8 +75,11 @@ class SurvivalModel(Protocol):
     def predict_survival(self, X: npt.ArrayLike, times: npt.ArrayLike) -> FloatArray:
         """Probability of no event up to each time, shape (n_patients, n_times), in [0, 1]."""
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """What was learned, as a JSON-able dictionary and named bytes; never patient rows."""
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """What was learned, as a JSON-able dictionary and named bytes; never patient rows.
+
+        ``horizons`` are times at which a model that stores its curve on a grid must be exact.
+        """
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:
@@ -103,8 +106,11 @@ class ResponseModel(Protocol):
     def predict_response(self, X: npt.ArrayLike) -> FloatArray:
         """Probability of response, shape (n_patients,), in [0, 1]."""
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """What was learned, as a JSON-able dictionary and named bytes; never patient rows."""
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """What was learned, as a JSON-able dictionary and named bytes; never patient rows.
+
+        ``horizons`` are times at which a model that stores its curve on a grid must be exact.
+        """
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:

@@ -175,8 +175,11 @@ class LogisticResponse(BaseEstimator):
 
         return expit(self.predict_margin(X))
 
-    def to_state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """Coefficients and feature means as a JSON-able dictionary; no bytes."""
+    def to_state(self, horizons: npt.ArrayLike = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Coefficients and feature means as a JSON-able dictionary; no bytes.
+
+        There is no curve, so ``horizons`` changes nothing.
+        """
         check_fitted(self, "coef_")
         return {
             "class": "LogisticResponse",

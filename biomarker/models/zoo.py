@@ -176,7 +176,7 @@ def model_from_state(state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> An
     BundleError
         If the class is not of the zoo, or its state is damaged.
     """
-    name = state.get("class", state.get("model")) if isinstance(state, Mapping) else None
+    name = state.get("class") if isinstance(state, Mapping) else None
     if not isinstance(name, str) or name not in _CLASSES:
         raise BundleError(
             f"class must be one of {sorted(_CLASSES)}; got {name!r}. "

@@ -48,24 +48,6 @@ every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name_
 every_survival_model = pytest.mark.parametrize("cls", SURVIVAL, ids=lambda cls: cls.__name__)
 
 
-# What CoxRegression does not promise yet: the protocol's attributes and margin, a score free of
-# the batch to the last bit (a BLAS product), and refusing unknown keys. Strict where the outcome
-# does not hang on the machine's BLAS, so that keeping a promise removes its line.
-NOT_YET = {
-    "test_protocol[CoxRegression]": True,
-    "test_a_state_with_a_missing_or_unknown_key_is_refused[CoxRegression]": True,
-    "test_a_patients_score_does_not_depend_on_the_batch[CoxRegression]": False,
-}
-
-
-@pytest.fixture(autouse=True)
-def _expect_what_is_not_promised_yet(request):
-    """Mark the listed cases as expected failures."""
-    if request.node.name in NOT_YET:
-        strict = NOT_YET[request.node.name]
-        request.applymarker(pytest.mark.xfail(strict=strict, reason="not promised by Cox yet"))
-
-
 def _patients(n=160):
     rng = np.random.default_rng(20)
     X = np.column_stack([rng.normal(size=(n, 3)), rng.integers(0, 2, n)])
@@ -94,14 +76,9 @@ def _fitted(cls):
     return _fresh(cls)
 
 
-def _margin(model, X):
-    """Cox's margin is its risk, and it has no other name for it."""
-    return (getattr(model, "predict_margin", None) or model.predict_risk)(X)
-
-
 def _everything(model, X):
     """All predictions of a model side by side."""
-    parts = [_margin(model, X)[:, None]]
+    parts = [model.predict_margin(X)[:, None]]
     if type(model) in SURVIVAL:
         parts += [model.predict_risk(X)[:, None], model.predict_survival(X, TIMES)]
     else:
@@ -277,7 +254,7 @@ def test_wrong_shapes_are_refused(cls):
     y = survival if cls in SURVIVAL else response
     model = _fitted(cls)
     with pytest.raises(SchemaError, match=r"X must have .*4 column"):
-        _margin(model, X[:, :3])
+        model.predict_margin(X[:, :3])
     with pytest.raises(ValueError, match="must"):
         _new(cls).fit(X[:-1], y)
     with pytest.raises(ValueError, match="sample_weight must"):
@@ -300,7 +277,7 @@ def test_horizons_that_are_no_times_are_refused(cls, times):
 def test_an_unfitted_model_says_so(cls):
     """Predicting and storing before fitting raise scikit-learn's NotFittedError."""
     with pytest.raises(NotFittedError):
-        _margin(_new(cls), _patients()[0])
+        _new(cls).predict_margin(_patients()[0])
     with pytest.raises(NotFittedError):
         _new(cls).to_state()
 

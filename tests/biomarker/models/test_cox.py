@@ -319,14 +319,14 @@ def test_foreign_and_damaged_states_are_refused() -> None:
     state, blobs = CoxRegression().fit(*cohort()).to_state()
     with pytest.raises(BundleError, match="format"):
         CoxRegression.from_state({**state, "format": 99}, blobs)
-    with pytest.raises(BundleError, match="model"):
-        CoxRegression.from_state({**state, "model": "Other"}, blobs)
-    with pytest.raises(BundleError, match="fit together"):
+    with pytest.raises(BundleError, match="class"):
+        CoxRegression.from_state({**state, "class": "Other"}, blobs)
+    with pytest.raises(BundleError, match="baseline_hazard.f64"):
         CoxRegression.from_state(state, {})
     with pytest.raises(BundleError, match="fit together"):
         CoxRegression.from_state(state, {"baseline_hazard.f64": b"\0" * 8})
     with pytest.raises(BundleError, match="fit together"):
-        CoxRegression.from_state({**state, "centre": [0.0]}, blobs)
+        CoxRegression.from_state({**state, "center": [0.0]}, blobs)
 
 
 def test_scoring_loads_no_compiler() -> None:
