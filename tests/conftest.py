@@ -118,10 +118,11 @@ def train_ward(
     folder: Path, model: str = "cox", study_text: str = WARD_STUDY, frame: Any = None
 ) -> Path:
     """A bundle folder of one zoo model fitted on ward patients; returns the folder."""
-    from biomarker import Cohort, Study
+    from biomarker.cohort import Cohort
     from biomarker.features.encoding import plan_columns
     from biomarker.models.pipeline import PipelineBuilder
     from biomarker.models.zoo import model_choice
+    from biomarker.study import Study
     from pipelines.bundle import save_bundle
 
     study = Study.from_toml(study_text)

@@ -1,0 +1,114 @@
+"""Ids go through scoring byte for byte, whatever they look like."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.bundle import load_bundle
+from pipelines.score import score
+
+HOSTILE = [
+    "00123", "123", "NA", "nan", "None", "null", "1e5", "100000", "1.0", " 7", "7 ", "  ", "\t",
+    "9007199254740991", "9007199254740992", "9007199254740993", "-0", "+1", "=1+1", "@SUM(A1)",
+    "-2+3", "+A1", "=cmd|' /C calc'!A0", "😀", "e\u0301", "é", "\u200b", "ﬁ", "İ", "ı", "O'Neil",
+    'say "x"', "a,b", "a;b", "line\nbreak", "'", "\\N", "#REF!", "TRUE", "2021-01-02", "",
+]  # fmt: skip
+
+ids = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=12),
+    min_size=1,
+    max_size=30,
+    unique=True,
+)
+
+
+@pytest.fixture(scope="module")
+def scorer(ward: Any, ward_bundle: Path) -> Any:
+    """A function from ids to a text frame of ward patients with those ids."""
+    bundle = load_bundle(ward_bundle)
+    rows = ward.frame(60, seed=3).drop(columns=["months", "died", "best", "site", "later"])
+
+    def make(names: list[str]) -> pd.DataFrame:
+        frame = pd.concat([rows] * (1 + len(names) // len(rows)), ignore_index=True)
+        return pd.DataFrame(frame.iloc[: len(names)].assign(pid=names))
+
+    make.bundle = bundle  # type: ignore[attr-defined]
+    return make
+
+
+def written_csv(frame: pd.DataFrame) -> bytes:
+    """CSV bytes by Python's own writer, every field quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(frame.columns)
+    writer.writerows(frame.to_numpy().tolist())
+    return text.getvalue().encode()
+
+
+def ids_in(path: Path) -> list[str]:
+    """The first column of an output file, read by something that is not our reader."""
+    if path.suffix == ".parquet":
+        return list(pq.read_table(path)["pid"].to_pylist())
+    with path.open(encoding="utf-8", newline="") as handle:
+        return [row[0] for row in csv.reader(handle)][1:]
+
+
+def assert_ids_kept(scorer: Any, names: list[str], folder: Path) -> None:
+    """Every way in and every way out gives the ids back, one row each, in order."""
+    frame = scorer(names)
+    (folder / "in.csv").write_bytes(written_csv(frame))
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / "in.parquet")
+    for source in (folder / "in.csv", folder / "in.parquet", frame):
+        for out in (folder / "out.csv", folder / "out.parquet"):
+            scored = score(source, scorer.bundle, out=out)
+            assert scored.table["pid"].to_pylist() == names
+            assert ids_in(out) == names
+
+
+def test_hostile_ids_come_out_as_they_went_in(scorer: Any, tmp_path: Path) -> None:
+    """Leading zeros, NA, exponents, spaces, formulas, emoji, look-alikes, the empty id."""
+    assert_ids_kept(scorer, HOSTILE, tmp_path)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=ids)
+def test_any_ids_come_out_as_they_went_in(scorer: Any, tmp_path: Path, names: list[str]) -> None:
+    """Distinct ids stay distinct, byte for byte, through CSV and Parquet, in and out."""
+    assert_ids_kept(scorer, names, tmp_path)
+
+
+def test_whole_number_ids_beyond_double_precision_are_kept(scorer: Any, tmp_path: Path) -> None:
+    """2^53 - 1, 2^53 and 2^53 + 1 stay three patients, typed or as text."""
+    numbers = [2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1]
+    frame = scorer([str(n) for n in numbers])
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.set_column(0, "pid", pa.array(numbers, pa.int64()))
+    scored = score(table, scorer.bundle, out=tmp_path / "out.csv")
+    assert scored.table["pid"].to_pylist() == numbers
+    assert ids_in(tmp_path / "out.csv") == [str(n) for n in numbers]
+
+
+def test_dictionary_ids_are_written_out(scorer: Any, tmp_path: Path) -> None:
+    """A category column of ids reaches both formats as plain text."""
+    frame = scorer(["a", "b", "0c"])
+    frame["pid"] = frame["pid"].astype("category")
+    for out in (tmp_path / "out.csv", tmp_path / "out.parquet"):
+        score(frame, scorer.bundle, out=out)
+        assert ids_in(out) == ["a", "b", "0c"]
+
+
+def test_repeated_ids_are_each_marked_and_kept(scorer: Any) -> None:
+    """Every occurrence of a repeated id carries the reason; look-alikes are no repeats."""
+    scored = score(scorer(["1", "01", "1", "1.0", "", ""]), scorer.bundle)
+    marked = ["duplicate_id:pid" in reason for reason in scored.table["reason"].to_pylist()]
+    assert marked == [True, False, True, False, True, True]
