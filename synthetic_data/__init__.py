@@ -7,7 +7,7 @@ _HOMES = {
     "catalogue": "synthetic_data.facts",
     "fixture": "synthetic_data.published",
     "make_dirty": "synthetic_data.dirty",
-    "plan_for": "synthetic_data.trial",
+    "plan_for": "synthetic_data.plan",
     "simulate": "synthetic_data.trial",
     "stream": "synthetic_data.schema",
     "study_for": "synthetic_data.study_files",

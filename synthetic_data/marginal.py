@@ -21,8 +21,9 @@ import pandas as pd
 
 from synthetic_data.least_false import cox_limit, logistic_limit
 from synthetic_data.outcomes import ArmTerms, cumulative_hazard, marker_scores, pfs_hazard
+from synthetic_data.plan import BLOCK, Plan
 from synthetic_data.table import Coded, Floats
-from synthetic_data.trial import BLOCK, Plan, draw_measured
+from synthetic_data.trial import draw_measured
 from synthetic_data.truth import restricted_mean, survival_probability
 
 __all__ = ["DRAW_SIZE", "marginal_table"]

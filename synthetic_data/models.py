@@ -85,13 +85,16 @@ def _serum(
 def _populations(
     rng: np.random.Generator, design: Mapping[str, Any], n_patients: int | None
 ) -> pd.DataFrame:
-    """VEGF in several populations; ``n_patients`` is the size of each."""
+    """VEGF in several populations."""
+    sizes = np.asarray([population["n"] for population in design["population"]])
+    if n_patients is not None and n_patients != sizes.sum():
+        sizes = rng.multinomial(n_patients, sizes / sizes.sum())
     parts = []
-    for population in design["population"]:
-        n = n_patients or population["n"]
+    for population, n in zip(design["population"], sizes, strict=True):
         margin = population["vegf"]
         value = margin["median"] * np.exp(margin["sigma"] * rng.standard_normal(n))
-        parts.append(pd.DataFrame(population["set"] | {"vegf": np.round(value, 2)}))
+        data = population["set"] | {"vegf": np.round(value, 2)}
+        parts.append(pd.DataFrame(data, index=range(n)))
     return pd.concat(parts, ignore_index=True)
 
 

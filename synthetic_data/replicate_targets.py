@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from synthetic_data import analyses as run
+from synthetic_data import measures as measure
 from synthetic_data.facts import recipe
+from synthetic_data.measures import Measures
 from synthetic_data.published import draw
 
 __all__ = ["Band", "Stochastic", "judge", "replicate", "stochastic_checks"]
-
-Measures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -68,11 +65,6 @@ class Stochastic:
     share: float = 1.0
 
 
-def _responder(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """CR or PR."""
-    return np.asarray(frame["response"].isin(["CR", "PR"]))
-
-
 def _figure(name: str, figure: str) -> list[float]:
     """A published figure as a list of numbers."""
     value = recipe(name).figure(figure)
@@ -89,34 +81,6 @@ def _around(published: float, width: float, interval: tuple[float, float] | None
     return Band(published, published - width, published + width, interval)
 
 
-def _median(frame: pd.DataFrame, endpoint: str = "os") -> float:
-    return run.median_survival(frame[f"{endpoint}_months"].to_numpy(), frame[f"{endpoint}_event"])
-
-
-def _alive(frame: pd.DataFrame, months: float) -> float:
-    return run.survival_at(frame["os_months"].to_numpy(), frame["os_event"], months)
-
-
-def _by(frame: pd.DataFrame, column: str, level: str) -> pd.DataFrame:
-    return frame[np.asarray(frame[column] == level)]
-
-
-def _rates(frame: pd.DataFrame, column: str) -> Measures:
-    """Percent responding per level."""
-    yes = _responder(frame)
-    return {
-        f"{level} responding, %": 100.0 * float(yes[np.asarray(frame[column] == level)].mean())
-        for level in pd.unique(frame[column])
-    }
-
-
-# -- single analyses -----------------------------------------------------------------------------
-
-
-def _upton_rates(specimen: str) -> Callable[[pd.DataFrame], Measures]:
-    return lambda frame: _rates(_by(frame, "specimen", specimen), "upton_group")
-
-
 def _upton_bands(specimen: str) -> dict[str, Band]:
     counts = _figure("upton-2005", f"{specimen}_counts")
     bands = {}
@@ -128,201 +92,6 @@ def _upton_bands(specimen: str) -> dict[str, Band]:
         low = 0.0 if k <= 1 else low
         bands[f"{level} responding, %"] = _around(100.0 * k / n, 2.0, (100.0 * low, 100.0 * high))
     return bands
-
-
-def _upton_medians(frame: pd.DataFrame) -> Measures:
-    return {
-        f"{level} median OS, years": _median(_by(frame, "upton_group", level)) / 12.0
-        for level in ("good", "intermediate", "poor")
-    }
-
-
-def _upton_logrank(frame: pd.DataFrame) -> Measures:
-    clear = _by(frame, "specimen", "primary")
-    clear = clear[clear["upton_group"] != "non_clear"]
-    p = run.logrank_p(clear["os_months"].to_numpy(), clear["os_event"], clear["upton_group"])
-    return {"log-rank P < .001 at n = 146, share": float(p < 0.001)}
-
-
-def _select_orr(frame: pd.DataFrame) -> Measures:
-    return {"responding, %": 100.0 * float(_responder(frame).mean())}
-
-
-def _select_model(frame: pd.DataFrame) -> Measures:
-    table = []
-    for level in ("good", "poor"):
-        yes = _responder(_by(frame, "model_group", level))
-        table.append([yes.sum() + 0.5, (~yes).sum() + 0.5])
-    ratio, low, high = run.odds_ratio(table)
-    return {
-        "odds ratio good against poor": ratio,
-        "its 95% interval spans 1, share": float(low < 1.0 < high),
-    }
-
-
-def _one_median(frame: pd.DataFrame) -> Measures:
-    return {"median OS, months": _median(frame)}
-
-
-def _fisher(frame: pd.DataFrame) -> Measures:
-    return {
-        "median OS, months": _median(frame),
-        "alive at 5 years": _alive(frame, 60.0),
-        "alive at 10 years": _alive(frame, 120.0),
-    }
-
-
-def _arm_medians(
-    column: str, levels: tuple[str, ...], endpoint: str = "os"
-) -> Callable[[pd.DataFrame], Measures]:
-    return lambda frame: {
-        f"{level} median {endpoint.upper()}, months": _median(_by(frame, column, level), endpoint)
-        for level in levels
-    }
-
-
-def _hazard_ratio(frame: pd.DataFrame, x: Any) -> tuple[float, float]:
-    beta, se = run.cox(x, frame["os_months"].to_numpy(), frame["os_event"])
-    return float(beta[0]), float(se[0])
-
-
-def _yang(frame: pd.DataFrame) -> Measures:
-    beta, _ = _hazard_ratio(frame, np.asarray(frame["arm"] == "high_dose"))
-    return {"OS hazard ratio": float(np.exp(beta))}
-
-
-def _percy(frame: pd.DataFrame) -> Measures:
-    found = {}
-    for name in ("il2", "ifn"):
-        beta, se = _hazard_ratio(frame, np.asarray(frame[name] == "yes"))
-        found[f"{name} OS hazard ratio"] = float(np.exp(beta))
-        found[f"{name} half-width of ln interval"] = 1.959964 * se
-    return found
-
-
-def _proclaim(frame: pd.DataFrame) -> Measures:
-    found = {}
-    for level in ("favourable", "intermediate", "poor"):
-        group = _by(frame, "imdc", level)
-        found[f"{level} median OS, months"] = _median(group)
-        found[f"{level} alive at 2 years, %"] = 100.0 * _alive(group, 24.0)
-    return found
-
-
-def _e3695(frame: pd.DataFrame) -> Measures:
-    found = {}
-    for level in ("biochemotherapy", "chemotherapy"):
-        arm = _by(frame, "arm", level)
-        found[f"{level} median PFS, months"] = _median(arm, "pfs")
-        found[f"{level} median OS, months"] = _median(arm)
-        found[f"{level} alive at 1 year, %"] = 100.0 * _alive(arm, 12.0)
-    return found
-
-
-def _ives(frame: pd.DataFrame) -> Measures:
-    """Pooled over trials: Mantel-Haenszel odds ratio, inverse-variance log hazard ratio."""
-    tables, betas, weights = [], [], []
-    for _, trial in frame.groupby("trial"):
-        treated, yes = np.asarray(trial["arm"] == "biochemotherapy"), _responder(trial)
-        tables.append(
-            [
-                [(yes & ~treated).sum(), (~yes & ~treated).sum()],
-                [(yes & treated).sum(), (~yes & treated).sum()],
-            ]
-        )
-        beta, se = _hazard_ratio(trial, treated)
-        betas.append(beta)
-        weights.append(se**-2)
-    return {
-        "ln response odds ratio": run.mantel_haenszel(np.asarray(tables, dtype=np.float64)),
-        "ln OS hazard ratio": float(np.average(betas, weights=weights)),
-    }
-
-
-def _ugurel(frame: pd.DataFrame) -> Measures:
-    late = _by(frame, "setting", "stage_iv_immunotherapy")
-    carrier = np.asarray(late["ccr5"] != "WT/WT")
-    whole, _ = _hazard_ratio(frame, np.asarray(frame["ccr5"] != "WT/WT"))
-    return {
-        "stage IV carriers median OS, months": _median(late[carrier]),
-        "stage IV non-carriers median OS, months": _median(late[~carrier]),
-        "whole cohort hazard ratio": float(np.exp(whole)),
-    }
-
-
-def _leibovich(frame: pd.DataFrame) -> Measures:
-    low = np.asarray(frame["caix"] <= 85.0, dtype=np.float64)
-    grade = np.asarray(frame["grade"].astype(int))
-    alone, _ = _hazard_ratio(frame, low)
-    adjusted, se = _hazard_ratio(frame, np.column_stack([low, grade == 2, grade == 3, grade == 4]))
-    return {
-        "hazard ratio low against high": float(np.exp(alone)),
-        "adjusted for grade: 95% interval spans 1, share": float(abs(adjusted) < 1.959964 * se),
-    }
-
-
-def _genega(frame: pd.DataFrame) -> Measures:
-    high, clear = np.asarray(frame["caix"] > 85.0), np.asarray(frame["histology"] == "clear_cell")
-    found = {
-        f"grade {g} high, %": 100.0 * float(high[clear & np.asarray(frame["grade"] == g)].mean())
-        for g in "1234"
-    }
-    return found | {
-        "clear cell high, %": 100.0 * float(high[clear].mean()),
-        "other types high, %": 100.0 * float(high[~clear].mean()),
-    }
-
-
-def _target_caix(frame: pd.DataFrame) -> Measures:
-    high, drug = np.asarray(frame["caix"] > 85.0), np.asarray(frame["arm"] == "sorafenib")
-    found = {
-        f"{arm} {label} CAIX median PFS, months": _median(frame[a & h], "pfs")
-        for arm, a in (("sorafenib", drug), ("placebo", ~drug))
-        for label, h in (("high", high), ("low", ~high))
-    }
-    x = np.column_stack([high & drug, high, drug]).astype(np.float64)
-    beta, se = run.cox(x, frame["pfs_months"].to_numpy(), frame["pfs_event"])
-    p = 2.0 * stats.norm.sf(abs(beta[0] / se[0]))
-    return found | {"interaction P < .05, share": float(p < 0.05)}
-
-
-def _negrier(frame: pd.DataFrame) -> Measures:
-    beta, _ = _hazard_ratio(frame, np.log2(frame["vegf"].to_numpy()))
-    return {"hazard ratio per doubling": float(np.exp(beta))}
-
-
-def _target_vegf(frame: pd.DataFrame) -> Measures:
-    vegf = frame["vegf"].to_numpy()
-    beta, _ = _hazard_ratio(frame, vegf > np.median(vegf))
-    return {"hazard ratio above against below the median": float(np.exp(beta))}
-
-
-def _vegf_margins(frame: pd.DataFrame) -> Measures:
-    found = {}
-    for population in ("metastatic_rcc", "rcc", "control"):
-        vegf = _by(frame, "population", population)["vegf"].to_numpy()
-        found[f"{population} median, pg/mL"] = float(np.median(vegf))
-        found[f"{population} SD of ln"] = float(np.log(vegf).std())
-    return found
-
-
-def _imdc(frame: pd.DataFrame) -> Measures:
-    factors = recipe("imdc").design["factors"]
-    x, time = frame[factors].to_numpy(dtype=np.float64), frame["os_months"].to_numpy()
-    beta, _ = run.cox(x, time, frame["os_event"])
-    group = np.asarray(frame["imdc"].map({"favourable": 0.0, "intermediate": 1.0, "poor": 2.0}))
-    found = {
-        f"{level} median OS, months": _median(_by(frame, "imdc", level))
-        for level in ("favourable", "intermediate", "poor")
-    }
-    return found | {
-        "C by factors": run.concordance(x @ beta, time, frame["os_event"]),
-        "C by group": run.concordance(group, time, frame["os_event"]),
-    }
-
-
-def _dagher(frame: pd.DataFrame) -> Measures:
-    return {f"grade {g}, %": 100.0 * float((frame["grade"] == g).mean()) for g in "1234"}
 
 
 # -- the list ------------------------------------------------------------------------------------
@@ -372,15 +141,17 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
     """Every stochastic check, in the order of the targets."""
     os_label = "median OS, months"
     return (
-        Stochastic("T5", "upton-2005", None, _upton_rates("primary"), _upton_bands("primary")),
         Stochastic(
-            "T6", "upton-2005", None, _upton_rates("metastasis"), _upton_bands("metastasis")
+            "T5", "upton-2005", None, measure.upton_rates("primary"), _upton_bands("primary")
+        ),
+        Stochastic(
+            "T6", "upton-2005", None, measure.upton_rates("metastasis"), _upton_bands("metastasis")
         ),
         Stochastic(
             "T7",
             "upton-2005",
             100_000,
-            _upton_medians,
+            measure.upton_medians,
             _medians(
                 "upton-2005",
                 "os_median_years",
@@ -393,28 +164,32 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T7",
             "upton-2005",
             None,
-            _upton_logrank,
+            measure.upton_logrank,
             {"log-rank P < .001 at n = 146, share": Band(1.0, 0.8, 1.0)},
         ),
-        Stochastic("T8", "select", None, _select_orr, _select_band()),
+        Stochastic("T8", "select", None, measure.select_orr, _select_band()),
         Stochastic(
             "T10",
             "select",
             None,
-            _select_model,
+            measure.select_model,
             {
                 "odds ratio good against poor": Band(0.70, 0.5, 1.1),
                 "its 95% interval spans 1, share": Band(1.0, 0.8, 1.0),
             },
         ),
         Stochastic(
-            "T11", "select", None, _one_median, _medians("select", "os_median", [os_label], 0.05)
+            "T11",
+            "select",
+            None,
+            measure.one_median,
+            _medians("select", "os_median", [os_label], 0.05),
         ),
         Stochastic(
             "T12",
             "fyfe-1995",
             None,
-            _fisher,
+            measure.fisher,
             _medians("fyfe-1995", "os_median", [os_label], 0.05)
             | {
                 "alive at 5 years": Band(0.15, 0.10, 0.20),
@@ -425,7 +200,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T13",
             "mcdermott-2005",
             None,
-            _arm_medians("arm", ("hd_il2", "sc_il2_ifn")),
+            measure.arm_medians("arm", ("hd_il2", "sc_il2_ifn")),
             _medians(
                 "mcdermott-2005",
                 "os_median",
@@ -433,13 +208,15 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
                 0.07,
             ),
         ),
-        Stochastic("T14", "yang-2003", None, _yang, {"OS hazard ratio": Band(1.0, 0.9, 1.1)}),
-        Stochastic("T15", "percy-quattro", None, _percy, _percy_bands()),
+        Stochastic(
+            "T14", "yang-2003", None, measure.yang, {"OS hazard ratio": Band(1.0, 0.9, 1.1)}
+        ),
+        Stochastic("T15", "percy-quattro", None, measure.percy, _percy_bands()),
         Stochastic(
             "T16",
             "proclaim",
             None,
-            _proclaim,
+            measure.proclaim,
             _medians("proclaim", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05)
             | _percent_bands(
                 "proclaim", "alive_2_years", [f"{k} alive at 2 years, %" for k in _RISK], 3.0
@@ -449,26 +226,26 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T18",
             "atkins-melanoma",
             None,
-            _one_median,
+            measure.one_median,
             _medians("atkins-melanoma", "os_median", [os_label], 0.05),
         ),
         Stochastic(
             "T20",
             "e3695",
             None,
-            _e3695,
+            measure.e3695,
             _medians("e3695", "pfs_median", [f"{k} median PFS, months" for k in _ARMS], 0.05)
             | _medians("e3695", "os_median", [f"{k} {os_label}" for k in _ARMS], 0.05)
             | _percent_bands(
                 "e3695", "alive_1_year", [f"{k} alive at 1 year, %" for k in _ARMS], 3.0
             ),
         ),
-        Stochastic("T21", "ives-2007", None, _ives, _ives_bands()),
+        Stochastic("T21", "ives-2007", None, measure.ives, _ives_bands()),
         Stochastic(
             "T23",
             "ugurel-2008",
             None,
-            _ugurel,
+            measure.ugurel,
             _medians(
                 "ugurel-2008",
                 "stage_iv_median",
@@ -481,7 +258,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T24",
             "leibovich-2007",
             None,
-            _leibovich,
+            measure.leibovich,
             {
                 "hazard ratio low against high": _around(1.65, 0.15),
                 "adjusted for grade: 95% interval spans 1, share": Band(1.0, 0.85, 1.0),
@@ -491,7 +268,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T25",
             "genega-2010",
             None,
-            _genega,
+            measure.genega,
             _percent_bands(
                 "genega-2010", "high_by_grade_percent", [f"grade {g} high, %" for g in "1234"], 2.0
             )
@@ -506,7 +283,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T26",
             "target-caix",
             None,
-            _target_caix,
+            measure.target_caix,
             {
                 f"{arm} {label} CAIX median PFS, months": _within(v, 0.07)
                 for arm in ("sorafenib", "placebo")
@@ -520,21 +297,21 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T27",
             "negrier-vegf",
             None,
-            _negrier,
+            measure.negrier,
             {"hazard ratio per doubling": _around(1.39, 0.08)},
         ),
         Stochastic(
             "T27",
             "target-vegf",
             None,
-            _target_vegf,
+            measure.target_vegf,
             {"hazard ratio above against below the median": _around(1.65, 0.15)},
         ),
         Stochastic(
             "T28",
             "vegf-reference",
-            100_000,
-            _vegf_margins,
+            300_000,
+            measure.vegf_margins,
             _medians(
                 "vegf-reference",
                 "medians",
@@ -552,14 +329,14 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T29",
             "motzer-2002",
             None,
-            _arm_medians("mskcc", _RISK),
+            measure.arm_medians("mskcc", _RISK),
             _medians("motzer-2002", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05),
         ),
         Stochastic(
             "T30",
             "imdc",
             None,
-            _imdc,
+            measure.imdc,
             _medians("imdc", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05)
             | {"C by factors": _around(0.71, 0.03), "C by group": _around(0.664, 0.03)},
         ),
@@ -567,7 +344,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "T31",
             "dagher-isup",
             None,
-            _dagher,
+            measure.dagher,
             _percent_bands("dagher-isup", "grade_percent", [f"grade {g}, %" for g in "1234"], 1.0),
         ),
     )

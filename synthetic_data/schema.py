@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthetic_data.plan import BLOCK, Plan
+from synthetic_data.published import draw_with_truth
 from synthetic_data.study_files import COLUMNS
 from synthetic_data.table import Coded, Column, Table, patient_ids
-from synthetic_data.trial import BLOCK, Block, Plan, draw_block
+from synthetic_data.trial import Block, draw_block
 from synthetic_data.truth import TRUTH_UNITS, Truth, patient_truth
 
 __all__ = [
@@ -82,6 +84,28 @@ def _one_patient(plan: Plan) -> Block:
     return draw_block(single, 0)
 
 
+def _published_batches(plan: Plan) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Cohort and truth of a published study, whole."""
+    frame, people = draw_with_truth(plan.name, plan.seed, plan.n_patients)
+    declared = json.dumps(Truth.declaration(plan), sort_keys=True)
+    parts = (
+        (frame, _published_metadata, {"design": plan.name, "synthetic": "true"}),
+        (people, _truth_metadata, {"truth": declared}),
+    )
+    batches = []
+    for table, metadata, notes in parts:
+        batch = pa.RecordBatch.from_pandas(table, preserve_index=False)
+        fields = [_field(f.name, f.type, metadata(f.name)) for f in batch.schema]
+        schema = pa.schema(fields, metadata=notes)
+        batches.append(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+    return batches[0], batches[1]
+
+
+def _published_metadata(name: str) -> dict[str, str]:
+    """Unit of a published study's column."""
+    return _cohort_metadata(name, {"assay": {}})
+
+
 def cohort_schema(plan: Plan) -> pa.Schema:
     """Columns of the cohort file; units in field metadata, no word of seed, effects or truth.
 
@@ -91,6 +115,8 @@ def cohort_schema(plan: Plan) -> pa.Schema:
         From :func:`synthetic_data.trial.plan_for`.
     """
     design = plan.design
+    if plan.published:
+        return _published_batches(plan)[0].schema
     arrays = _with_ids(_one_patient(plan).observed, _one_patient(plan))
     fields = [_field(k, a.type, _cohort_metadata(k, design)) for k, a in arrays.items()]
     return pa.schema(fields, metadata={"design": plan.name, "synthetic": "true"})
@@ -106,6 +132,8 @@ def truth_schema(plan: Plan, markers: bool = True) -> pa.Schema:
     markers : bool, default True
         False leaves out the marginal quantities, whose Monte Carlo draw takes some seconds.
     """
+    if plan.published:
+        return _published_batches(plan)[1].schema
     block = _one_patient(plan)
     arrays = _with_ids(patient_truth(block, plan.design), block)
     fields = [_field(k, a.type, _truth_metadata(k)) for k, a in arrays.items()]
@@ -135,6 +163,8 @@ def block_batches(
     cohort, truth : pyarrow.Schema
         From :func:`cohort_schema` and :func:`truth_schema`.
     """
+    if plan.published:
+        return _published_batches(plan)
     block = draw_block(plan, index)
     observed = _with_ids(block.observed, block)
     known = _with_ids(patient_truth(block, plan.design), block)
@@ -167,6 +197,9 @@ def stream(plan: Plan) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
 
 def cohort_batches(plan: Plan) -> Iterator[pa.RecordBatch]:
     """The cohort alone, block by block."""
+    if plan.published:
+        yield _published_batches(plan)[0]
+        return
     schema = cohort_schema(plan)
     for index in range(plan.n_blocks):
         block = draw_block(plan, index)
@@ -176,6 +209,9 @@ def cohort_batches(plan: Plan) -> Iterator[pa.RecordBatch]:
 
 def truth_batches(plan: Plan) -> Iterator[pa.RecordBatch]:
     """The truth alone, block by block; row i belongs to row i of :func:`cohort_batches`."""
+    if plan.published:
+        yield _published_batches(plan)[1]
+        return
     schema = truth_schema(plan, markers=False)
     for index in range(plan.n_blocks):
         block = draw_block(plan, index)

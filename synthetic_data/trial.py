@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from biomarker.errors import StudyError
 from synthetic_data.assay import measure
 from synthetic_data.covariates import copula_factor, draw_covariates
-from synthetic_data.effects import Effect, parse_effects
-from synthetic_data.facts import recipe
 from synthetic_data.missingness import hide
 from synthetic_data.outcomes import (
     ArmTerms,
@@ -23,6 +20,7 @@ from synthetic_data.outcomes import (
     marker_scores,
     potential_outcome,
 )
+from synthetic_data.plan import BLOCK, Plan, plan_for
 from synthetic_data.published import draw_with_truth
 from synthetic_data.table import Coded, Floats, Table, id_width, patient_ids, to_frame
 from synthetic_data.truth import Truth, patient_truth
@@ -38,7 +36,6 @@ __all__ = [
     "simulate",
 ]
 
-BLOCK = 65_536  # patients per block: fixed, so that bytes never depend on workers or chunks
 RESPONSES = ("CR", "PR", "SD", "PD", "NE")
 STANDARD_COLUMNS = (
     "arm",
@@ -70,48 +67,6 @@ STANDARD_COLUMNS = (
     "pfs_event",
 )
 _ROUND = {"vegf": 1, "fibronectin": 0, "age": 0, "ldh": 0, "platelets": 0}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that fixes a cohort before a number is drawn; small, and safe to send to a worker.
-
-    Parameters
-    ----------
-    name : str
-        Open design.
-    n_patients : int
-        Size of the cohort.
-    seed : int
-        Root of every random stream.
-    effects : tuple of Effect
-        Declared truth.
-    confounding : float
-        Correlation of VEGF with ECOG and platelets-independent risk, 0 by default.
-    complete : bool
-        True to draw without missing values.
-    """
-
-    name: str
-    n_patients: int
-    seed: int
-    effects: tuple[Effect, ...] = ()
-    confounding: float = 0.0
-    complete: bool = False
-
-    @property
-    def design(self) -> dict[str, Any]:
-        """Parameters of the design."""
-        return recipe(self.name).design
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of blocks the cohort is drawn in."""
-        return -(-self.n_patients // BLOCK)
-
-    def block_size(self, index: int) -> int:
-        """Patients in block ``index``."""
-        return min(BLOCK, self.n_patients - index * BLOCK)
 
 
 @dataclass(frozen=True)
@@ -147,52 +102,6 @@ class Block:
     terms: tuple[ArmTerms, ArmTerms]
     outcomes: tuple[PotentialOutcome, PotentialOutcome]
     censoring: Floats
-
-
-def plan_for(
-    name: str,
-    n_patients: int | None,
-    seed: int,
-    effects: Mapping[str, object] | Iterable[str] | None = None,
-    confounding: float = 0.0,
-    complete: bool = False,
-) -> Plan:
-    """Check the request and freeze it.
-
-    Parameters
-    ----------
-    name : str
-        An open design.
-    n_patients : int
-        At least 1.
-    seed : int
-        Not negative.
-    effects : mapping, iterable of str or None
-        As :func:`synthetic_data.effects.parse_effects` reads them.
-    confounding : float
-        Correlation, -0.6 to 0.6, between VEGF and the risk factors.
-    complete : bool
-        True to hide nothing.
-
-    Raises
-    ------
-    StudyError
-        If the name, the size, the seed, an effect or the confounding cannot be used.
-    """
-    known = recipe(name)
-    if known.kind != "open":
-        raise StudyError(
-            f"name must be an open design to carry effects or be streamed; {name!r} is a published "
-            "study. Draw it with simulate(name, n_patients, seed)."
-        )
-    if not isinstance(n_patients, (int, np.integer)) or n_patients < 1:
-        raise StudyError(f"n_patients must be a whole number of at least 1; got {n_patients!r}.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise StudyError(f"seed must be a whole number of at least 0; got {seed!r}.")
-    if not abs(confounding) <= 0.6:
-        raise StudyError(f"confounding must be from -0.6 to 0.6; got {confounding!r}.")
-    parsed = parse_effects(effects, known.design["markers"])
-    return Plan(name, int(n_patients), int(seed), parsed, float(confounding), bool(complete))
 
 
 def _streams(seed: int, index: int) -> list[np.random.Generator]:
@@ -354,24 +263,6 @@ def _report(
     return measured, observed
 
 
-def _simulate_published(
-    name: str,
-    n_patients: int | None,
-    seed: int,
-    effects: Mapping[str, object] | Iterable[str] | None,
-) -> tuple[pd.DataFrame, Truth]:
-    """Replicate cohort of a published study; its truth is what each stratum was given."""
-    if effects:
-        raise StudyError(
-            f"effects must be empty for a published study; got some for {name!r}. "
-            "Its effects are what was published; declare your own on an open design."
-        )
-    if n_patients is not None and n_patients < 1:
-        raise StudyError(f"n_patients must be at least 1; got {n_patients!r}.")
-    frame, people = draw_with_truth(name, seed, n_patients)
-    return frame, Truth(Plan(name, len(frame), seed), people)
-
-
 def simulate(
     name: str,
     n_patients: int | None,
@@ -421,9 +312,10 @@ def simulate(
     >>> len(frame), truth.mode
     (200, 'predictive on the scale of: hazard')
     """
-    if recipe(name).kind != "open":
-        return _simulate_published(name, n_patients, seed, effects)
     plan = plan_for(name, n_patients, seed, effects, confounding, complete)
+    if plan.published:
+        frame, people = draw_with_truth(name, plan.seed, plan.n_patients)
+        return frame, Truth(plan, people)
     frames, patients = [], []
     for index in range(plan.n_blocks):
         block = draw_block(plan, index)

@@ -11,12 +11,12 @@ import pandas as pd
 
 from biomarker.errors import StudyError
 from synthetic_data.effects import describe_mode
-from synthetic_data.facts import recipe
 from synthetic_data.outcomes import ArmTerms, cumulative_hazard
 from synthetic_data.table import Coded, Floats, Table
 
 if TYPE_CHECKING:
-    from synthetic_data.trial import Block, Plan
+    from synthetic_data.plan import Plan
+    from synthetic_data.trial import Block
 
 __all__ = ["TRUTH_UNITS", "Truth", "patient_truth", "restricted_mean", "survival_probability"]
 
@@ -39,7 +39,7 @@ class Truth:
     @property
     def mode(self) -> str:
         """Null, prognostic-only or predictive, and on which scale an interaction is zero."""
-        if recipe(self.plan.name).kind != "open":
+        if self.plan.published:
             return "published: strata drawn as the study reported them, no effect declared"
         return describe_mode(self.plan.effects)
 
@@ -52,7 +52,7 @@ class Truth:
         """
         from synthetic_data.marginal import marginal_table
 
-        if recipe(self.plan.name).kind != "open":
+        if self.plan.published:
             raise StudyError(
                 f"markers must come from an open design; {self.plan.name!r} is a published study, "
                 "which declares no marker effect."
@@ -84,21 +84,26 @@ class Truth:
             "n_patients": plan.n_patients,
             "seed": plan.seed,
             "confounding": plan.confounding,
-            "mode": describe_mode(plan.effects),
-            "effects": [
+            "mode": cls(plan, pd.DataFrame()).mode,
+            "effects": []
+            if plan.published
+            else [
                 {
                     "marker": e.marker,
                     "kind": e.kind,
                     "scale": e.scale,
                     "value": e.value,
-                    "unit": _unit(e.scale, _per(e.marker, plan.design["markers"][e.marker])),
+                    "unit": _unit(
+                        f"{e.kind}_{e.scale}", _per(e.marker, plan.design["markers"][e.marker])
+                    ),
                     "direction": _direction(f"{e.kind}_{e.scale}"),
                 }
                 for e in plan.effects
             ],
-            "censoring": dict(plan.design["censoring"]),
         }
-        if markers:
+        if not plan.published:
+            declared["censoring"] = dict(plan.design["censoring"])
+        if markers and not plan.published:
             table = cls(plan, pd.DataFrame()).markers
             declared["markers"] = table.to_dict(orient="records")
         return declared
@@ -136,6 +141,8 @@ def _unit(quantity: str, per: str) -> str:
     if quantity.startswith("delta_"):
         base = "months" if "rmst" in quantity else "probability"
         return f"{base} {per}" if quantity.endswith("_per_sd") else base
+    if quantity == "predictive_hazard" or "ratio_of_hazard_ratios" in quantity:
+        return f"log ratio of hazard ratios, treated over control, {per}"
     return f"log hazard ratio {per}"
 
 
