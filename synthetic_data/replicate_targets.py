@@ -54,7 +54,8 @@ class Stochastic:
     bands : dict of str to Band
         By figure.
     share : float
-        Share of the asked-for replicates that is drawn (large cohorts need fewer).
+        Replicates drawn per replicate asked for: fewer for large cohorts, more where a rate is
+        judged.
     """
 
     target: str
@@ -142,10 +143,20 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
     os_label = "median OS, months"
     return (
         Stochastic(
-            "T5", "upton-2005", None, measure.upton_rates("primary"), _upton_bands("primary")
+            "T5",
+            "upton-2005",
+            None,
+            measure.upton_rates("primary"),
+            _upton_bands("primary"),
+            share=4.0,
         ),
         Stochastic(
-            "T6", "upton-2005", None, measure.upton_rates("metastasis"), _upton_bands("metastasis")
+            "T6",
+            "upton-2005",
+            None,
+            measure.upton_rates("metastasis"),
+            _upton_bands("metastasis"),
+            share=8.0,
         ),
         Stochastic(
             "T7",
@@ -292,6 +303,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
                 )
             }
             | {"interaction P < .05, share": Band(0.05, 0.03, 0.08)},
+            share=4.0,
         ),
         Stochastic(
             "T27",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from biomarker.errors import StudyError
-from synthetic_data.effects import describe_mode
+from synthetic_data.effects import Effect, describe_mode
 from synthetic_data.outcomes import ArmTerms, cumulative_hazard
 from synthetic_data.table import Coded, Floats, Table
 
@@ -85,21 +85,7 @@ class Truth:
             "seed": plan.seed,
             "confounding": plan.confounding,
             "mode": cls(plan, pd.DataFrame()).mode,
-            "effects": []
-            if plan.published
-            else [
-                {
-                    "marker": e.marker,
-                    "kind": e.kind,
-                    "scale": e.scale,
-                    "value": e.value,
-                    "unit": _unit(
-                        f"{e.kind}_{e.scale}", _per(e.marker, plan.design["markers"][e.marker])
-                    ),
-                    "direction": _direction(f"{e.kind}_{e.scale}"),
-                }
-                for e in plan.effects
-            ],
+            "effects": [_effect_record(plan, effect) for effect in plan.effects],
         }
         if not plan.published:
             declared["censoring"] = dict(plan.design["censoring"])
@@ -107,6 +93,19 @@ class Truth:
             table = cls(plan, pd.DataFrame()).markers
             declared["markers"] = table.to_dict(orient="records")
         return declared
+
+
+def _effect_record(plan: Plan, effect: Effect) -> dict[str, Any]:
+    """One declared effect with its unit and direction."""
+    quantity = f"{effect.kind}_{effect.scale}"
+    return {
+        "marker": effect.marker,
+        "kind": effect.kind,
+        "scale": effect.scale,
+        "value": effect.value,
+        "unit": _unit(quantity, _per(effect.marker, plan.design["markers"][effect.marker])),
+        "direction": _direction(quantity),
+    }
 
 
 # Units of the truth file's columns, by how their names begin.
