@@ -40,8 +40,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     except StorageError:
         raise
     except OSError as error:
-        needed = temporary.stat().st_size if temporary.exists() else None
-        raise _storage_error(path, error, needed) from None
+        raise _storage_error(path, error, _size(temporary)) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -99,6 +98,13 @@ def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _sync_folder(folder: Path) -> None:
