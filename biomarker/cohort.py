@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from biomarker.errors import CohortError
 from biomarker.outcomes import survival_outcome
-from biomarker.parsing import Parsed, ParseRule, State, masked, to_arrow
+from biomarker.parsing import Parsed, ParseRule, State, is_plain, masked, to_arrow
 from biomarker.study import Column, ResponseEndpoint, Study, SurvivalEndpoint
 
 __all__ = ["Cohort", "Fault", "Outcome"]
@@ -334,7 +334,7 @@ class _Reader:
 
     def _group(self, name: str) -> npt.NDArray[np.int64]:
         column = to_arrow(self.table[name])
-        if pa.types.is_nested(column.type):
+        if not is_plain(column.type):
             self._fault(
                 None, name, "unparsable", f"values of type {column.type}", "one text a patient",
                 "Store the group's name or number.",

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ParseRule", "Parsed", "State", "masked", "to_arrow"]
+__all__ = ["ParseRule", "Parsed", "State", "is_plain", "masked", "to_arrow"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CENSORED = re.compile(r"([<>])\s?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
@@ -267,7 +267,7 @@ class ParseRule:
     def _levels(self, column: pa.Array) -> Parsed:
         if pa.types.is_null(column.type):
             return _uniform(column, State.MISSING)
-        if pa.types.is_nested(column.type):
+        if not is_plain(column.type):
             return _uniform(column, State.UNSEEN_CATEGORY)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
@@ -323,6 +323,11 @@ def masked(text: str) -> str:
         for ch in text[:24]
     )
     return f"'{shape}'" + (f" ({len(text)} characters)" if len(text) > 24 else "")
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Whether a column of this Arrow type holds single values: no lists, records or extensions."""
+    return not (pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType))
 
 
 def to_arrow(values: Any) -> pa.Array:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import tomli_w
 
 from biomarker.errors import CohortError
-from biomarker.parsing import ParseRule, State, to_arrow
+from biomarker.parsing import ParseRule, State, is_plain, to_arrow
 
 __all__ = ["draft_study"]
 
@@ -138,7 +138,7 @@ def _missing_words(table: pa.Table) -> tuple[str, ...]:
 
 
 def _distinct(column: pa.ChunkedArray) -> list[str]:
-    if pa.types.is_nested(column.type):
+    if not is_plain(column.type):
         return []
     return [str(v) for v in pc.unique(to_arrow(column)).to_pylist() if v is not None]
 
