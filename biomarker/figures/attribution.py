@@ -206,22 +206,23 @@ def waterfall(
 ) -> str:
     """How one illustrative patient's margin builds up from the base value.
 
-    Columns beyond the seven largest are summed in one bar. Values are shown by fifths or levels,
-    never as measured.
+    Columns beyond the seven largest are summed in one bar (an eighth has its own). Values are shown
+    by fifths or levels, never as measured.
 
     Parameters as for :func:`beeswarm`, with ``patient`` one of ``found.illustrations``.
     """
     share = found.values[patient.row]
     order = np.argsort(-np.abs(share), kind="stable")
-    top, rest = order[:7], order[7:]
+    most = 8 if len(order) == 8 else 7
+    top, rest = order[:most], order[most:]
     rows = [(labels.get(found.sources[j], found.sources[j]), value_words(found, j, patient.row),
              float(share[j])) for j in top]  # fmt: skip
     if len(rest):
         rows.append((f"{len(rest)} other columns", "", float(share[rest].sum())))
     row, head, foot = 0.40, 0.10, 0.56
     height = head + foot + row * len(rows)
-    with canvas(height, 4.4) as figure:
-        axes = figure.add_axes((0.37, foot / height, 0.59, row * len(rows) / height))
+    with canvas(height) as figure:
+        axes = figure.add_axes((0.36, foot / height, 0.59, row * len(rows) / height))
         level = found.base_value
         edges = [level]
         for i, (_, _, amount) in enumerate(rows):
@@ -242,7 +243,7 @@ def waterfall(
             y = len(rows) - 1 - i
             lift = 0.17 if words else 0.0
             axes.text(
-                -0.03, y + lift, plain(label, 19), transform=where, ha="right", va="center",
+                -0.03, y + lift, plain(label, 22), transform=where, ha="right", va="center",
                 fontsize=9.5,
             )  # fmt: skip
             axes.text(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 from typing import Any
 
@@ -85,8 +86,19 @@ def _environment() -> Environment:
     )
     environment.filters["percent_of"] = percent
     environment.filters["drawing"] = _drawing
+    environment.filters["unbroken"] = _unbroken
     environment.filters["lower_first"] = _lower_first
     return environment
+
+
+def _unbroken(cell: str) -> Markup:
+    """A table cell whose bracketed interval stays on one line."""
+    return Markup("").join(
+        Markup('<span class="whole">{}</span>').format(part)
+        if re.fullmatch(r"\([^()]*\)", part)
+        else part
+        for part in re.split(r"(\([^()]{1,40}\))", _clean(cell))
+    )
 
 
 def _lower_first(label: str) -> str:
