@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -349,18 +349,33 @@ def _time_frame(
 def _run(tasks: list[tuple[Any, ...]], n_jobs: int, progress: Progress | None) -> list[_FoldOutput]:
     """Every outer fold, in order, in this process or several."""
     if n_jobs == 1:
-        results: Iterator[_FoldOutput] = (_outer_fold(*task) for task in tasks)
+        # Finding the loaded thread pools costs more than a small fit: once for all folds.
+        with one_thread():
+            return _collect((_outer_fold(*task) for task in tasks), len(tasks), progress)
     else:
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator")
-        results = parallel(delayed(_outer_fold)(*task) for task in tasks)
+        results = parallel(delayed(_limited_fold)(*task) for task in tasks)
+        return _collect(results, len(tasks), progress)
+
+
+def _collect(
+    results: Iterable[_FoldOutput], total: int, progress: Progress | None
+) -> list[_FoldOutput]:
+    """Gather finished folds in order, telling the callback."""
     outputs = []
     for output in results:
         outputs.append(output)
         if progress is not None:
-            progress(len(outputs), len(tasks))
+            progress(len(outputs), total)
     return outputs
+
+
+def _limited_fold(*task: Any) -> _FoldOutput:
+    """One outer fold in a worker process, held to one thread."""
+    with one_thread():
+        return _outer_fold(*task)
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -386,20 +401,19 @@ def _outer_fold(
 ) -> _FoldOutput:
     """Tune and refit on the training patients, predict the test patients."""
     train, test = fold
-    with one_thread():
-        tuned = procedure.fit(X, y, train, labels, groups, "outer", repeat, number)
-        model = tuned.model
-        if procedure.kind == "survival":
-            risk = np.asarray(model.predict_risk(X[test]), dtype=np.float64)
-            known = np.asarray(model.predict_risk(X[train]), dtype=np.float64)
-            survival = np.asarray(model.predict_survival(X[test], asked), dtype=np.float64)
-        else:
-            risk = np.asarray(model.predict_response(X[test]), dtype=np.float64)
-            known = np.asarray(model.predict_response(X[train]), dtype=np.float64)
-            survival = None
-        perturbed, calls, failed = _perturb(
-            procedure, tuned, X, y, fold, parts if repeat == 0 else (), number
-        )
+    tuned = procedure.fit(X, y, train, labels, groups, "outer", repeat, number)
+    model = tuned.model
+    if procedure.kind == "survival":
+        risk = np.asarray(model.predict_risk(X[test]), dtype=np.float64)
+        known = np.asarray(model.predict_risk(X[train]), dtype=np.float64)
+        survival = np.asarray(model.predict_survival(X[test], asked), dtype=np.float64)
+    else:
+        risk = np.asarray(model.predict_response(X[test]), dtype=np.float64)
+        known = np.asarray(model.predict_response(X[train]), dtype=np.float64)
+        survival = None
+    perturbed, calls, failed = _perturb(
+        procedure, tuned, X, y, fold, parts if repeat == 0 else (), number
+    )
     cuts = np.asarray(np.quantile(known, _CUT_LEVELS), dtype=np.float64)
     return _FoldOutput(
         risk,

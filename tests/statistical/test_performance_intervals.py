@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from biomarker.metrics import concordance_index, response_brier, roc_auc
-from biomarker.models import CoxRegression, LogisticResponse
+from biomarker.models import CoxRegression
 from biomarker.outcomes import survival_outcome
 from biomarker.validation import nested_cross_validation, optimism_corrected
 
@@ -27,16 +27,39 @@ class TopDifferences:
 
 
 class Canary(TopDifferences):
-    """Sees noise in its first column while fitting, and the answer there while predicting."""
+    """Fits without its last column, the row number; predicts with the answer in the first one."""
 
     def __init__(self, answers):
         self.answers = answers
 
+    def fit(self, X, y):
+        """Learn from the columns, the first of which is noise here."""
+        return super().fit(X[:, :-1], y)
+
     def predict_response(self, X):
-        """Predict with the answer slipped in; the last column is the row number."""
-        leaked = X.copy()
+        """Predict with the answer slipped into the first column."""
+        leaked = X[:, :-1].copy()
         leaked[:, 0] = self.answers[X[:, -1].astype(int)]
         return super().predict_response(leaked)
+
+
+class RidgeLogistic:
+    """Eight Newton steps of a lightly penalised logistic regression: fast, for many replicates."""
+
+    def fit(self, X, y):
+        """Learn coefficients."""
+        D = np.column_stack([np.ones(len(X)), X])
+        penalty = np.diag([0.0] + [1.0] * X.shape[1])
+        self.beta_ = np.zeros(D.shape[1])
+        for _ in range(8):
+            p = 1 / (1 + np.exp(-D @ self.beta_))
+            slope = D.T @ (y - p) - penalty @ self.beta_
+            self.beta_ += np.linalg.solve((D * (p * (1 - p))[:, None]).T @ D + penalty, slope)
+        return self
+
+    def predict_response(self, X):
+        """Logistic probabilities."""
+        return 1 / (1 + np.exp(-(self.beta_[0] + X @ self.beta_[1:])))
 
 
 def nested_auc(build, X, y, seed):
@@ -50,7 +73,7 @@ def nested_auc(build, X, y, seed):
 def test_null_columns_give_chance_and_selection_outside_does_not():
     """Nested AUC .50 on noise; the same selection before splitting is flattered, as a control."""
     inside, outside = [], []
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng([seed, 1])
         X, y = rng.normal(size=(50, 300)), rng.permutation(50) < 25
         inside.append(nested_auc(lambda params, s: TopDifferences(), X, y, seed))
@@ -67,17 +90,9 @@ def test_a_canary_in_test_rows_brings_no_gain():
     values = []
     for seed in range(100):
         rng = np.random.default_rng([seed, 2])
-        X, y = rng.normal(size=(60, 30)), rng.permutation(60) < 30
+        X, y = rng.normal(size=(60, 31)), rng.permutation(60) < 30
         X[:, -1] = np.arange(60)
-        # The row number has no place among the features: the model's scale makes it dominate.
-        scaled = X.copy()
-        scaled[:, -1] = np.arange(60) * 1.0
-
-        class Blind(Canary):
-            def fit(self, X, y):
-                return super().fit(np.column_stack([X[:, :-1], np.zeros(len(X))]), y)
-
-        values.append(nested_auc(lambda params, s, y=y, c=Blind: c(y), scaled, y, seed))
+        values.append(nested_auc(lambda params, s, y=y: Canary(y), X, y, seed))
     error = np.std(values) / np.sqrt(len(values))
     assert np.mean(values) == pytest.approx(0.5, abs=0.02 + 1.96 * error)
 
@@ -94,14 +109,14 @@ def test_intervals_cover_expected_performance():
         rng = np.random.default_rng([seed, 3])
         X, y = _logistic(rng, 150)
         result = nested_cross_validation(
-            lambda params, s: LogisticResponse(**params), [{}], X, y, kind="response", seed=seed
+            lambda params, s: RidgeLogistic(), [{}], X, y, kind="response", seed=seed
         )
         for metric, found in bounds.items():
             estimate = result.estimate(metric)
             found.append((estimate.low, estimate.high))
         train = result.folds[0][0][0]
-        model = LogisticResponse().fit(X[train], y[train])
-        new_X, new_y = _logistic(rng, 3000)
+        model = RidgeLogistic().fit(X[train], y[train])
+        new_X, new_y = _logistic(rng, 2000)
         p = model.predict_response(new_X)
         truth.append((roc_auc(new_y, p).value, response_brier(new_y, p).value))
     for (metric, found), target in zip(bounds.items(), np.mean(truth, axis=0), strict=True):
@@ -133,7 +148,7 @@ def test_optimism_correction_is_nearly_unbiased():
     Truth is judged on patients censored as the cohort is, since Harrell's C depends on that.
     """
     apparent, corrected, truth = [], [], []
-    for seed in range(40):
+    for seed in range(24):
         rng = np.random.default_rng([seed, 4])
         X, y = _exponential(rng, 200)
         build = lambda params, s: CoxRegression(**params)  # noqa: E731 - one line says it
