@@ -233,10 +233,10 @@ class _Reader:
         for name, column in declared.items():
             if name in present or column.optional or column.role in _NEVER_REQUIRED:
                 continue
-            close = difflib.get_close_matches(name, extra, n=1, cutoff=0.5)
+            close = _closest(name, extra)
             advice = (
-                f"Rename '{close[0]}' to '{name}'?"
-                if close
+                f"Rename '{close}' to '{name}'?"
+                if close is not None
                 else ("Add the column, or declare it 'optional = true'.")
             )
             self._fault(None, name, "missing column", "no such column", "declared", advice)
@@ -514,6 +514,13 @@ def _as_table(frame: Any) -> pa.Table:
         [to_arrow(frame.iloc[:, i]) for i in range(frame.shape[1])],
         names=[str(name) for name in frame.columns],
     )
+
+
+def _closest(name: str, others: list[str]) -> str | None:
+    """The other name most like this one, case and surrounding spaces aside, if any is like it."""
+    plain = {other.strip().casefold(): other for other in reversed(others)}
+    close = difflib.get_close_matches(name.strip().casefold(), plain, n=1, cutoff=0.5)
+    return plain[close[0]] if close else None
 
 
 def _shown(value: Any) -> str:

@@ -76,7 +76,7 @@ def test_without_declared_limits_a_censored_reading_is_refused() -> None:
 def test_levels_and_aliases_and_what_is_none() -> None:
     """An alias is its level; case and spaces are not forgiven."""
     parsed = SEX.parse(pa.array(["female", "F", "male", "", "NA", "Male", "male ", None]))
-    assert list(parsed.values[:3]) == [0.0, 0.0, 1.0]
+    assert list(parsed.values)[:3] == [0.0, 0.0, 1.0]
     assert states(SEX, ["female", "F", "male", "", "NA", "Male", "male "]) == [
         "OK", "OK", "OK", "MISSING", "MISSING", "UNSEEN_CATEGORY", "UNSEEN_CATEGORY",
     ]  # fmt: skip
@@ -139,7 +139,7 @@ def test_chunks_with_dictionaries_of_their_own_are_one_column() -> None:
     first = pa.array(["male", "female"]).dictionary_encode()
     second = pa.array(["female", None, "F"]).dictionary_encode()
     both = SEX.parse(pa.chunked_array([first, second]))
-    assert list(both.values[:3]) == [1.0, 0.0, 0.0]
+    assert list(both.values)[:3] == [1.0, 0.0, 0.0]
     assert both.states[3] == State.MISSING
     assert len(SEX.parse(pa.chunked_array([], pa.string())).values) == 0
 
