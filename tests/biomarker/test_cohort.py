@@ -242,7 +242,9 @@ def test_no_rows_is_a_fault(frame: pd.DataFrame, study: Study) -> None:
 
 def test_a_centre_stored_as_a_list_is_a_fault(frame: pd.DataFrame, study: Study) -> None:
     """A group is one text or number a patient."""
-    assert kinds(frame.assign(site=[["A"]] * 40), study) == [(None, "site", "unparsable")]
+    assert kinds(frame.assign(site=pd.Series([["A"]] * 40, dtype=object)), study) == [
+        (None, "site", "unparsable")
+    ]
 
 
 def test_missing_groups_are_no_group(frame: pd.DataFrame, study: Study) -> None:
