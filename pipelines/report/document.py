@@ -7,6 +7,7 @@ import hashlib
 import re
 from importlib import resources
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,6 +18,10 @@ from pipelines.report.words import amount, percent, time_words
 from pipelines.results import StudyRun
 
 __all__ = ["figures", "render"]
+
+
+# The page and the store show the same figures: drawn once, forgotten with the run.
+_DRAWN: WeakKeyDictionary[StudyRun, list[EndpointPage]] = WeakKeyDictionary()
 
 
 def render(run: StudyRun) -> str:
@@ -68,11 +73,13 @@ def figures(run: StudyRun) -> dict[str, str]:
 
 def _pages(run: StudyRun) -> list[EndpointPage]:
     """Every endpoint that has a model, in declared order."""
-    return [
-        endpoint_page(run, summary, f"endpoint-{i + 1}")
-        for i, summary in enumerate(run.summary.endpoints)
-        if summary.name in run.best
-    ]
+    if run not in _DRAWN:
+        _DRAWN[run] = [
+            endpoint_page(run, summary, f"endpoint-{i + 1}")
+            for i, summary in enumerate(run.summary.endpoints)
+            if summary.name in run.best
+        ]
+    return _DRAWN[run]
 
 
 def _environment() -> Environment:
