@@ -25,7 +25,7 @@ FILES = {"lung": 165, "rossi": 114, "gbsg2": 299, "ACTG175": 521}
 
 def notes(draft: str) -> dict[str, str]:
     """The comment above each column of a draft."""
-    found = {}
+    found: dict[str, str] = {}
     for comment, header in re.findall(r"((?:^#.*\n)*)^\[columns\.(.+)\]$", draft, re.MULTILINE):
         found.setdefault(next(iter(tomllib.loads(f"{header} = 1"))), comment)
     return found
