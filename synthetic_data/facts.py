@@ -88,6 +88,12 @@ def _names() -> tuple[str, ...]:
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
 
 
+def _parsed(name: str) -> dict[str, Any]:
+    """A packaged study file, parsed."""
+    text = (resources.files("synthetic_data") / "studies" / f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
 @cache
 def recipe(name: str) -> Recipe:
     """Read one packaged recipe.
@@ -106,8 +112,7 @@ def recipe(name: str) -> Recipe:
         raise StudyError(
             f"name must be a packaged recipe; got {name!r}. Recipes: {', '.join(_names())}."
         )
-    text = (resources.files("synthetic_data") / "studies" / f"{name}.toml").read_text("utf-8")
-    raw = tomllib.loads(text)
+    raw = _parsed(name)
     figures = tuple(Figure(**entry) for entry in raw.get("figure", []))
     for figure in figures:
         if figure.evidence not in EVIDENCE:

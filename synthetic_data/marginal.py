@@ -50,12 +50,16 @@ class _Sums:
         Patients, sum of z, then sums of responses under control and treatment and of benefits.
     cross : ndarray, shape (n_sums,)
         Sums of z times each benefit; ``squares`` is the sum of z squared.
+    quartiles : ndarray, shape (2,)
+        Sums over blocks of the 25th and 75th percentile of z; ``blocks`` counts them.
     """
 
     counts: Floats
     totals: Floats
     cross: Floats
     squares: float
+    quartiles: Floats
+    blocks: int = 1
 
     def __add__(self, other: _Sums) -> _Sums:
         return _Sums(
@@ -63,6 +67,8 @@ class _Sums:
             self.totals + other.totals,
             self.cross + other.cross,
             self.squares + other.squares,
+            self.quartiles + other.quartiles,
+            self.blocks + other.blocks,
         )
 
 
@@ -102,11 +108,13 @@ def _benefits(terms: tuple[ArmTerms, ArmTerms], design: Mapping[str, Any]) -> di
 
 def _sums(z: Floats, terms: tuple[ArmTerms, ArmTerms], benefits: list[Floats]) -> _Sums:
     """Sums of one sub-draw for one marker."""
+    # a percentile of heaped values is one of them, not a point between two
+    quartiles = np.quantile(z, [0.25, 0.75], method="inverted_cdf")
     codes = np.clip((z - _Z_LOW) / _Z_WIDTH, 0, _Z_BINS - 1).astype(np.int64)
     counts = np.stack([_histogram(codes, arm) for arm in terms])
     columns = [np.ones_like(z), z, terms[0].response, terms[1].response, *benefits]
     totals = np.column_stack([np.bincount(codes, c, _Z_BINS).astype(np.float64) for c in columns])
-    return _Sums(counts, totals, np.asarray([z @ b for b in benefits]), float(z @ z))
+    return _Sums(counts, totals, np.asarray([z @ b for b in benefits]), float(z @ z), quartiles)
 
 
 def _curves(counts: Floats, hazard: Floats, died: Floats, open_share: Floats) -> Floats:
@@ -208,13 +216,6 @@ def _mean_at(sums: _Sums, column: int, z: float) -> float:
     return float(line[0])
 
 
-def _percentile(sums: _Sums, share: float) -> float:
-    """Marker value below which a share of patients lies."""
-    reached = np.cumsum(sums.totals[:, 0]) / sums.totals[:, 0].sum()
-    at = int(np.searchsorted(reached, share))
-    return float(sums.totals[at, 1] / sums.totals[at, 0])
-
-
 def _benefit_truths(
     sums: _Sums, names: list[str], levels: tuple[str, ...] | None
 ) -> dict[str, float]:
@@ -231,7 +232,7 @@ def _benefit_truths(
         found[f"delta_{name}_mean"] = mean_b
         found[f"delta_{name}_per_sd"] = (sums.cross[position] / n - mean_z * mean_b) / spread
         if levels is None:
-            high, low = (_mean_at(sums, column, _percentile(sums, s)) for s in (0.75, 0.25))
+            low, high = (_mean_at(sums, column, z) for z in sums.quartiles / sums.blocks)
             found[f"delta_{name}_75th_minus_25th"] = high - low
         else:
             by_level = sums.totals[values, column] / sums.totals[values, 0]
