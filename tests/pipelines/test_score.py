@@ -157,9 +157,9 @@ def test_a_value_that_is_only_warned_of_is_filled_or_used_as_the_table_says(
     rules |= {"vegf__outside_allowed_range": "warn"}
     bundle = with_rules(ward, tmp_path / "b", **rules)
     frame.loc[[1, 2], "hb"] = ["1,2", ""]
-    frame.loc[[2], frame.columns.drop(["pid", "hb"])] = frame.loc[
-        1, frame.columns.drop(["pid", "hb"])
-    ].to_numpy()
+    alike = ["arm", "age", "vegf", "sex", "grade"]
+    for column in alike:
+        frame.loc[2, column] = frame.loc[1, column]
     frame.loc[3, "age"], frame.loc[4, "vegf"], frame.loc[5, "vegf"] = "101", "-0.5", "-7"
     out = scored(frame, bundle)
     assert out.loc[1, "risk"] == out.loc[2, "risk"]
@@ -294,3 +294,15 @@ def test_what_is_no_table_is_named(bundle: Bundle, thing: object) -> None:
     """A file, a frame or an Arrow table."""
     with pytest.raises(UsageError, match=type(thing).__name__):
         score(thing, bundle)
+
+
+def test_the_documented_table_is_the_one_in_force() -> None:
+    """Every reason code stands in docs/scoring.md with its default, and no other code does."""
+    text = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text("utf-8")
+    codes = text.split("## Reason codes")[1].split("## What stops")[0]
+    rows = [line.split("|")[1:] for line in codes.splitlines() if line.startswith("| `")]
+    documented = {row[0].strip().strip("`"): row[2].strip() for row in rows}
+    defaults = dict(ScoringRules().model_dump())
+    fixed = {"duplicate_id": "warn, not overridable"}
+    fixed["no_finite_prediction"] = "refuse, not overridable"
+    assert documented == defaults | fixed
