@@ -21,6 +21,7 @@ from biomarker.figures.canvas import (
     plain,
     spare_axes,
     thinned,
+    two_lines,
 )
 
 __all__ = ["beeswarm", "dependence", "importance", "value_words", "waterfall"]
@@ -126,7 +127,7 @@ def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> s
     Parameters and result as for :func:`beeswarm`.
     """
     items = found.importance[:MOST_ROWS]
-    row, head, foot = 0.30, 0.08, 0.56
+    row, head, foot = 0.35, 0.08, 0.56
     height = head + foot + row * len(items)
     with canvas(height) as figure:
         axes = figure.add_axes((0.36, foot / height, 0.615, row * len(items) / height))
@@ -282,8 +283,8 @@ def value_words(found: Attribution, j: int, row: int) -> str:
 
 def _names(axes: Any, names: list[str]) -> None:
     """Row names from the top down."""
-    axes.set_yticks(range(len(names) - 1, -1, -1), [plain(name, 21) for name in names])
-    axes.tick_params(axis="y", labelsize=9.5)
+    axes.set_yticks(range(len(names) - 1, -1, -1), [two_lines(name) for name in names])
+    axes.tick_params(axis="y", labelsize=9)
 
 
 def _way(found: Attribution) -> str:

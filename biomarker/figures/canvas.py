@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ __all__ = [
     "plain",
     "spare_axes",
     "thinned",
+    "two_lines",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -138,6 +140,11 @@ def plain(text: object, longest: int = 34) -> str:
     """A name as figures may print it: no control characters, cut with an ellipsis when long."""
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
     return clean if len(clean) <= longest else clean[: longest - 1].rstrip() + "…"
+
+
+def two_lines(text: object, width: int = 20) -> str:
+    """A row's name on at most two lines of ``width`` characters."""
+    return "\n".join(textwrap.wrap(plain(text, 2 * width - 2), width)[:2])
 
 
 def dots(axes: Any, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, size: float = 3.6) -> None:

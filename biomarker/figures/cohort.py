@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from biomarker.figures.canvas import LINE, MUTED, SERIES, canvas, markup, plain, spare_axes
+from biomarker.figures.canvas import LINE, MUTED, SERIES, canvas, markup, spare_axes, two_lines
 
 __all__ = ["missing_shares"]
 
@@ -31,7 +31,7 @@ def missing_shares(
         One ``<svg>`` element.
     """
     shown = list(rows[:MOST_ROWS])
-    row, head, foot = 0.30, 0.34, 0.56
+    row, head, foot = 0.35, 0.34, 0.56
     height = head + foot + row * len(shown)
     with canvas(height) as figure:
         axes = figure.add_axes((0.36, foot / height, 0.60, row * len(shown) / height))
@@ -42,8 +42,8 @@ def missing_shares(
             axes.plot([100 * first], [y], "o", color=SERIES[1], markersize=6)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.set_xlim(0, max(5.0, 105 * max(max(r[1:]) for r in shown)))
-        axes.set_yticks(range(len(shown) - 1, -1, -1), [plain(r[0], 21) for r in shown])
-        axes.tick_params(axis="y", labelsize=9.5)
+        axes.set_yticks(range(len(shown) - 1, -1, -1), [two_lines(r[0]) for r in shown])
+        axes.tick_params(axis="y", labelsize=9)
         axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("missing (%)")
         spare_axes(axes, grid="x", hide=("left",))

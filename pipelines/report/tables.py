@@ -33,7 +33,7 @@ def arm_names(cohort: Cohort) -> tuple[tuple[str, Bools], ...]:
     others = [level for level in column.levels if level not in column.control]
     control, rest = " or ".join(column.control), " or ".join(others)
     return (
-        (f"{control} (control)", ~treated),
+        (control if "control" in control.lower() else f"{control} (control)", ~treated),
         (rest if len(rest) < 28 else "any other", treated),
     )
 

@@ -306,10 +306,10 @@ def test_markup_in_a_name_stays_text_in_every_drawing(payload: str) -> None:
             missing_shares([(name, 0.1, 0.2)], (name, "b"), name="m"),
         ]
 
+    def names(svg: str) -> set[str]:
+        parts = list(ET.fromstring(svg).iter())
+        return {str(e.tag) for e in parts} | {a for e in parts for a in e.attrib}
+
     for hostile, calm in zip(drawings(payload), drawings("calm"), strict=True):
-        tags, attributes = (
-            [sorted({f(e) for e in ET.fromstring(svg).iter()}) for svg in (hostile, calm)]
-            for f in (lambda e: str(e.tag), lambda e: " ".join(sorted(e.attrib)))
-        )
-        assert tags[0] == tags[1]
-        assert set(attributes[0]) == set(attributes[1])
+        # A name on two lines is placed by a transform, where a short one has x and y.
+        assert names(hostile) <= names(calm) | {"transform"}
