@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +24,8 @@ from biomarker.cohort import Fault
 from biomarker.errors import CohortError
 
 __all__ = ["FileTable", "read_table", "read_table_from"]
+
+Positions = npt.NDArray[np.int64]
 
 # A cohort file compresses perhaps twentyfold; past this ratio and size it is a bomb or a mistake.
 _MAX_GZIP_RATIO = 200
@@ -45,7 +48,7 @@ class FileTable:
     table: pa.Table
     place: str
     name: str
-    _lines: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    _lines: Positions | None = None
 
     def line(self, row: int) -> int:
         """Where row ``row`` (from 0) stands in the file, counted from 1."""
@@ -134,35 +137,54 @@ def _unzipped(name: str, data: bytes) -> bytes:
 
 def _read_text(name: str, data: bytes, delimiter: str) -> FileTable:
     _check_bytes(name, data)
-    lines = None
-    if b'"' in data:
-        _check_quotes(name, data, delimiter)
-        lines = _row_lines(data)
+    quotes = _quotes(data)
+    _check_quotes(name, data, delimiter, quotes)
+    _check_lines(name, data, quotes)
+    lines = _row_lines(data, quotes) if len(quotes) else None
     table = _parsed(name, data, delimiter, lines)
     _check_header(name, table.column_names, delimiter)
     return FileTable(table, "line", name, lines)
 
 
-def _check_quotes(name: str, data: bytes, delimiter: str) -> None:
-    """Refuse quotes that do not enclose a whole field; readers differ on what they would mean."""
-    mark = re.escape(delimiter.encode())
-    whole = re.compile(
-        rb"(?:^|(?<=[\n" + mark + rb']))"[^"]*+(?:""[^"]*+)*+"(?=[\r\n' + mark + rb"])"
-    )
-    end = 0
-    for field in whole.finditer(data):
-        stray = data.find(b'"', end, field.start())
-        if stray >= 0:
-            break
-        end = field.end()
-    else:
-        stray = data.find(b'"', end)
-    if stray >= 0:
+def _quotes(data: bytes) -> Positions:
+    """Where the quotes stand; every other one opens."""
+    return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord('"'))
+
+
+def _check_quotes(name: str, data: bytes, delimiter: str, quotes: Positions) -> None:
+    """Refuse quotes that do not enclose a whole field; readers differ on what they would mean.
+
+    An opening quote begins a field and a closing one ends it, or the two are neighbours: a quote
+    written twice inside a quoted field.
+    """
+    raw = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
+    before, after = raw[quotes[::2]], raw[quotes[1::2] + 2]
+    opens = np.isin(before, np.frombuffer(b'\n"' + delimiter.encode(), np.uint8))
+    closes = np.isin(after, np.frombuffer(b'\r\n"' + delimiter.encode(), np.uint8))
+    stray = np.concatenate([quotes[::2][~opens], quotes[1::2][~closes]])
+    if len(stray) == 0 and len(quotes) % 2:
+        stray = quotes[-1:]
+    if len(stray):
         raise _file_fault(
-            name, data.count(b"\n", 0, stray) + 1, "stray quote",
+            name, data.count(b"\n", 0, int(stray.min())) + 1, "stray quote",
             "a quote that opens or closes inside a field, or is left open",
             "quotes around whole fields",
             'Close it, or write the field as "..." with each quote inside doubled.',
+        )  # fmt: skip
+
+
+def _check_lines(name: str, data: bytes, quotes: Positions) -> None:
+    """Refuse blank lines and a last line that breaks off."""
+    for blank in re.finditer(rb"(?:^|\n)(?=\r?\n)", data):
+        if np.searchsorted(quotes, blank.start()) % 2 == 0:
+            raise _file_fault(
+                name, data.count(b"\n", 0, blank.end()) + 1, "blank line", "nothing",
+                "one patient on every line", "Remove the line.",
+            )  # fmt: skip
+    if not data.endswith(b"\n"):
+        raise _file_fault(
+            name, data.count(b"\n") + 1, "truncated", "a last line without a line end",
+            "every line ended", "The file may be cut off; if it is whole, end its last line.",
         )  # fmt: skip
 
 
@@ -200,22 +222,9 @@ def _check_bytes(name: str, data: bytes) -> None:
             name, None, "line ends", "carriage returns that end no line",
             "line feed, or carriage return and line feed", "Save with Unix or Windows line ends.",
         )  # fmt: skip
-    for blank in re.finditer(rb"(?:^|\n)\r?\n", data):
-        if data.count(b'"', 0, blank.start()) % 2 == 0:
-            raise _file_fault(
-                name, data.count(b"\n", 0, blank.end() - 1) + 1, "blank line", "nothing",
-                "one patient on every line", "Remove the line.",
-            )  # fmt: skip
-    if not data.endswith(b"\n"):
-        raise _file_fault(
-            name, data.count(b"\n") + 1, "truncated", "a last line without a line end",
-            "every line ended", "The file may be cut off; if it is whole, end its last line.",
-        )  # fmt: skip
 
 
-def _parsed(
-    name: str, data: bytes, delimiter: str, lines: np.ndarray[Any, np.dtype[np.int64]] | None
-) -> pa.Table:
+def _parsed(name: str, data: bytes, delimiter: str, lines: Positions | None) -> pa.Table:
     import pyarrow.csv as pa_csv
 
     wrong: list[tuple[int | None, int, int]] = []
@@ -271,7 +280,7 @@ def _parsed(
     return table.slice(1).rename_columns(names)
 
 
-def _as_row(number: int | None, lines: np.ndarray[Any, np.dtype[np.int64]] | None) -> int | None:
+def _as_row(number: int | None, lines: Positions | None) -> int | None:
     """Row whose plain file line (row + 2) is where the reader's record ``number`` begins."""
     if number is None:
         return None
@@ -294,14 +303,11 @@ def _check_header(name: str, header: list[str], delimiter: str) -> None:
                 )  # fmt: skip
 
 
-def _row_lines(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """File line of every data row where quoted values hold line ends."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    inside = np.cumsum(raw == ord('"')) % 2 == 1
-    newline = raw == ord("\n")
-    ends_row = np.flatnonzero(newline & ~inside)
-    line_after = np.cumsum(newline)[ends_row] + 1
-    return np.asarray(line_after[:-1], dtype=np.int64)
+def _row_lines(data: bytes, quotes: Positions) -> Positions:
+    """File line of every data row; a line end between an opening and a closing quote ends none."""
+    newlines = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))
+    ends_row = np.flatnonzero(np.searchsorted(quotes, newlines) % 2 == 0)
+    return np.asarray(ends_row[:-1] + 2, dtype=np.int64)
 
 
 def _file_fault(

@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# A property is about results; how long one case takes on a busy machine is none of its business.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 WARD_STUDY = """
 format_version = 1
