@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from biomarker.errors import CohortError
 from biomarker.outcomes import survival_outcome
-from biomarker.parsing import Parsed, ParseRule, State, is_plain, masked, to_arrow
+from biomarker.parsing import Parsed, ParseRule, State, id_array, is_plain, masked, to_arrow
 from biomarker.study import Column, ResponseEndpoint, Study, SurvivalEndpoint
 
 __all__ = ["Cohort", "Fault", "Outcome"]
@@ -490,17 +490,7 @@ def id_texts(column: Any) -> list[str]:
     CohortError
         If ids are neither text nor whole numbers (a float cannot say which id it was).
     """
-    array = to_arrow(column)
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    textual = (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-    if not (textual or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise CohortError(
-            f"The id column must hold text or whole numbers; got type {kind}. "
-            "Store ids as text: a float cannot say which id it was."
-        )
-    return ["" if value is None else str(value) for value in array.to_pylist()]
+    return ["" if value is None else str(value) for value in id_array(column).to_pylist()]
 
 
 def _as_table(frame: Any) -> pa.Table:

@@ -19,7 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ParseRule", "Parsed", "State", "is_plain", "masked", "to_arrow"]
+from biomarker.errors import CohortError
+
+__all__ = ["ParseRule", "Parsed", "State", "id_array", "is_plain", "masked", "to_arrow"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _CENSORED = re.compile(r"([<>])\s?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
@@ -156,8 +158,7 @@ class ParseRule:
         Cost is linear in n_rows with no per-row Python: text is understood once per distinct
         odd value; plain numbers are cast in one call.
         """
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
+        column = to_arrow(column)
         if self.kind == "continuous":
             return self._numbers(column)
         return self._levels(column)
@@ -334,18 +335,56 @@ def to_arrow(values: Any) -> pa.Array:
     """One pandas, numpy or Arrow column as an Arrow array; mixed objects become text.
 
     NaN in typed data means missing; text is left exactly as it is.
+
+    Raises
+    ------
+    CohortError
+        If a text is no valid Unicode.
     """
     if isinstance(values, pa.ChunkedArray):
-        return values.combine_chunks()
+        values = values.combine_chunks()
     if isinstance(values, pa.Array):
-        return values
+        return _decoded(values)
     try:
         converted = pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        converted = pa.array([_text_or_none(v) for v in _iterate(values)], pa.string())
+        try:
+            converted = pa.array([_text_or_none(v) for v in _iterate(values)], pa.string())
+        except UnicodeEncodeError:
+            raise CohortError(
+                "Text must be valid Unicode; a value holds half of a surrogate pair. "
+                "Read the file again with its right encoding."
+            ) from None
     if isinstance(converted, pa.ChunkedArray):
         converted = converted.combine_chunks()
-    return converted
+    return _decoded(converted)
+
+
+def id_array(column: Any) -> pa.Array:
+    """Ids as stored, unchanged: text, or whole numbers; a dictionary of them is written out.
+
+    Raises
+    ------
+    CohortError
+        If ids are anything else (a float cannot say which id it was).
+    """
+    array = to_arrow(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    kind = array.type
+    if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise CohortError(
+            f"The id column must hold text or whole numbers; got type {kind}. "
+            "Store ids as text: a float cannot say which id it was."
+        )
+    return array
+
+
+def _decoded(array: pa.Array) -> pa.Array:
+    """Plain layout for the two encodings that most of Arrow's own functions do not take."""
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    return array.cast(pa.string()) if pa.types.is_string_view(array.type) else array
 
 
 def _iterate(values: Any) -> Iterable[Any]:

@@ -159,8 +159,8 @@ def _check_quotes(name: str, data: bytes, delimiter: str, quotes: Positions) -> 
     """
     raw = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
     before, after = raw[quotes[::2]], raw[quotes[1::2] + 2]
-    opens = np.isin(before, np.frombuffer(b'\n"' + delimiter.encode(), np.uint8))
-    closes = np.isin(after, np.frombuffer(b'\r\n"' + delimiter.encode(), np.uint8))
+    opens = _among(b'\n"' + delimiter.encode())[before]
+    closes = _among(b'\r\n"' + delimiter.encode())[after]
     stray = np.concatenate([quotes[::2][~opens], quotes[1::2][~closes]])
     if len(stray) == 0 and len(quotes) % 2:
         stray = quotes[-1:]
@@ -171,6 +171,13 @@ def _check_quotes(name: str, data: bytes, delimiter: str, quotes: Positions) -> 
             "quotes around whole fields",
             'Close it, or write the field as "..." with each quote inside doubled.',
         )  # fmt: skip
+
+
+def _among(allowed: bytes) -> npt.NDArray[np.bool_]:
+    """A table that says of every byte whether it is one of these."""
+    table = np.zeros(256, dtype=np.bool_)
+    table[list(allowed)] = True
+    return table
 
 
 def _check_lines(name: str, data: bytes, quotes: Positions) -> None:

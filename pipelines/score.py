@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from biomarker.errors import SchemaError, UsageError
 from biomarker.features.encoding import FrozenColumn
-from biomarker.parsing import State, to_arrow
+from biomarker.parsing import State, id_array, to_arrow
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.storage import atomic_file
 
@@ -76,7 +76,7 @@ def score(
     SchemaError
         If the file lacks a column the model needs; nothing is written.
     CohortError
-        If the file itself is damaged.
+        If the file itself is damaged, or its ids are neither text nor whole numbers.
     """
     bundle = model if isinstance(model, Bundle) else resolve_bundle(model, store)
     if isinstance(source, (str, Path)):
@@ -119,6 +119,8 @@ def score_table(
     bundle: Bundle, table: pa.Table, *, drivers: int = 0, allow_undeclared: bool = False
 ) -> Scored:
     """Score an Arrow table in memory; as :func:`score`."""
+    if drivers < 0:
+        raise UsageError(f"drivers must be 0 or more; got {drivers}.")
     ignored = _check_schema(bundle, table, allow_undeclared)
     n = table.num_rows
     raw = np.empty((n, len(bundle.encoder.columns)))
@@ -252,9 +254,7 @@ def _duplicate_ids(bundle: Bundle, table: pa.Table) -> list[tuple[str, str, Bool
 def _id_codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     import pyarrow.compute as pc
 
-    array = column.combine_chunks()
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode(null_encoding="encode")
+    array = id_array(column).dictionary_encode(null_encoding="encode")
     codes = pc.fill_null(array.indices, len(array.dictionary))
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
@@ -310,7 +310,7 @@ def _nullable(values: Any, refused: Bools) -> pa.Array:
 def _id_output(bundle: Bundle, table: pa.Table) -> dict[str, Any]:
     name = bundle.id_column
     if name is not None and name in table.column_names:
-        return {name: table[name]}
+        return {name: id_array(table[name])}
     return {"row": pa.array(np.arange(1, table.num_rows + 1))}
 
 
@@ -327,14 +327,6 @@ def _reason_column(flags: Sequence[tuple[str, str, Bools]], n: int) -> pa.Array:
         bits = np.unpackbits(np.frombuffer(key.tobytes(), np.uint8))[: len(flags)]
         texts.append(";".join(flags[i][0] for i in np.flatnonzero(bits)))
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(texts)).cast(pa.string())
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """The table with dictionary-encoded ids written out, which the CSV writer asks for."""
-    first = table.column(0)
-    if not pa.types.is_dictionary(first.type):
-        return table
-    return table.set_column(0, table.column_names[0], first.cast(first.type.value_type))
 
 
 def write_scores(table: pa.Table, out: str | Path) -> None:
@@ -355,6 +347,6 @@ def write_scores(table: pa.Table, out: str | Path) -> None:
         import pyarrow.csv as pa_csv
 
         with atomic_file(path) as temporary:
-            pa_csv.write_csv(_plain(table), temporary)
+            pa_csv.write_csv(table, temporary)
     else:
         raise UsageError(f"The output must end in .parquet or .csv; got '{path.name}'. Rename it.")

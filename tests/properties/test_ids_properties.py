@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from biomarker.errors import CohortError
 from pipelines.bundle import load_bundle
 from pipelines.score import score
 
@@ -112,3 +114,45 @@ def test_repeated_ids_are_each_marked_and_kept(scorer: Any) -> None:
     scored = score(scorer(["1", "01", "1", "1.0", "", ""]), scorer.bundle)
     marked = ["duplicate_id:pid" in reason for reason in scored.table["reason"].to_pylist()]
     assert marked == [True, False, True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([1.0, 2.0]), pa.array([[1], [2]]), pa.array([b"a", b"b"]), pa.array([True, False]),
+        pa.array([1, 2], pa.date32()), pd.Series(pd.period_range("2020", periods=2, freq="M")),
+        pd.Series(["a\ud800", "b"], dtype=object),
+    ],
+)  # fmt: skip
+def test_ids_that_cannot_be_told_apart_for_certain_are_refused(scorer: Any, values: Any) -> None:
+    """Floats, dates, bytes, lists and broken Unicode are no ids; the error names the type alone."""
+    frame = scorer(["x", "y"])
+    if isinstance(values, pa.Array):
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        source: Any = table.set_column(0, "pid", values)
+    else:
+        source = frame.assign(
+            pid=values.to_numpy(dtype=object) if values.dtype == object else values
+        )
+    with pytest.raises(CohortError, match=r"whole numbers|valid Unicode"):
+        score(source, scorer.bundle)
+
+
+def test_every_arrow_layout_of_text_is_text(scorer: Any, tmp_path: Path) -> None:
+    """Large, viewed, dictionary and run-end encoded columns score and come out alike."""
+    names = ["007", "NA", "", "7"]
+    table = pa.Table.from_pandas(scorer(names), preserve_index=False)
+    expected = score(table, scorer.bundle).table
+    for layout in (pa.large_string(), pa.string_view(), "dictionary", "run-end"):
+        columns = {}
+        for name in table.column_names:
+            array = table[name].combine_chunks()
+            if layout == "dictionary":
+                columns[name] = array.dictionary_encode()
+            elif layout == "run-end":
+                columns[name] = pa.compute.run_end_encode(array)
+            else:
+                columns[name] = array.cast(layout)
+        out = score(pa.table(columns), scorer.bundle, out=tmp_path / "x.csv").table
+        assert out.to_pylist() == expected.to_pylist()
+        assert ids_in(tmp_path / "x.csv") == names
