@@ -109,7 +109,7 @@ def _benefits(terms: tuple[ArmTerms, ArmTerms], design: Mapping[str, Any]) -> di
 def _sums(z: Floats, terms: tuple[ArmTerms, ArmTerms], benefits: list[Floats]) -> _Sums:
     """Sums of one sub-draw for one marker."""
     # a percentile of heaped values is one of them, not a point between two
-    quartiles = np.quantile(z, [0.25, 0.75], method="inverted_cdf")
+    quartiles = np.asarray(np.quantile(z, [0.25, 0.75], method="inverted_cdf"), dtype=np.float64)
     codes = np.clip((z - _Z_LOW) / _Z_WIDTH, 0, _Z_BINS - 1).astype(np.int64)
     counts = np.stack([_histogram(codes, arm) for arm in terms])
     columns = [np.ones_like(z), z, terms[0].response, terms[1].response, *benefits]

@@ -3,24 +3,16 @@
 Cohorts are cut from one long stream of patients, which are independent draws all the same.
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.stats import binomtest, kstest
 
+from experiments.e01_published_tables.batched_cox import interaction_p
 from synthetic_data.analyses import cox
 from synthetic_data.outcomes import marker_scores
 from synthetic_data.plan import plan_for
 from synthetic_data.trial import draw_block
 from synthetic_data.truth import Truth
-
-_SPEC = importlib.util.spec_from_file_location(
-    "batched_cox", Path(__file__).with_name("batched_cox.py")
-)
-batched_cox = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(batched_cox)
 
 SIZE = 700
 MARKERS = ("caix", "vegf", "fibronectin", "histology", "upton_group", "ccr5")
@@ -53,7 +45,7 @@ def p_values(data, marker, n_cohorts):
             data[k][rows].astype(np.float64).reshape(-1, SIZE)
             for k in ("arm", f"z_{marker}", "os_months", "os_event")
         ]
-        found.append(batched_cox.interaction_p(*cut))
+        found.append(interaction_p(*cut))
     return np.concatenate(found)
 
 

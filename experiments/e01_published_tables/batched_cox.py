@@ -1,4 +1,4 @@
-"""A Cox fit of arm, marker and arm × marker over many cohorts of one size at once, for tests."""
+"""A Cox fit of arm, marker and arm × marker over many cohorts of one size at once."""
 
 import numpy as np
 from scipy.stats import chi2
