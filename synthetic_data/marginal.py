@@ -2,7 +2,7 @@
 
 A conditional log hazard ratio is not what a one-marker Cox fit converges to: other risk factors are
 left out, the laboratory adds noise, some patients are cured. The limits are computed here from
-N = 2**20 patients drawn without missing values. Times are integrated out, not drawn: a patient's
+about a million patients without missing values. Times are integrated out, not drawn: a patient's
 survival is known given the hazard multiplier m, so each marker needs only the joint histogram of
 its value and log m, and the Cox score equation is solved with expected numbers at risk and of
 events under the design's censoring. Standard errors come from eight independent sub-draws.
@@ -270,10 +270,10 @@ def _levels(plan: Plan, marker: str) -> tuple[str, ...] | None:
 
 @cache
 def _marginal(
-    name: str, effects: tuple[Any, ...], confounding: float
+    name: str, effects: tuple[Any, ...], confounding: float, informative: float
 ) -> tuple[tuple[str, str, str, float, float], ...]:
     """Rows (marker, endpoint, quantity, value, standard error); cached, since it takes seconds."""
-    plan = Plan(name, DRAW_SIZE, _SEED, effects, confounding, complete=True)
+    plan = Plan(name, DRAW_SIZE, _SEED, effects, confounding, True, informative)
     design = plan.design
     per_draw: list[dict[tuple[str, str, str], float]] = []
     whole: dict[str, _Sums] = {}
@@ -316,5 +316,5 @@ def marginal_table(plan: Plan) -> pd.DataFrame:
         Columns marker, endpoint, quantity, value, mc_se. The marker is the measured one,
         standardised by the design's constants, in a file without missing values.
     """
-    rows = _marginal(plan.name, plan.effects, plan.confounding)
+    rows = _marginal(plan.name, plan.effects, plan.confounding, plan.informative)
     return pd.DataFrame(rows, columns=["marker", "endpoint", "quantity", "value", "mc_se"])

@@ -14,7 +14,10 @@ from synthetic_data.facts import recipe
 
 __all__ = ["BLOCK", "Plan", "plan_for"]
 
-BLOCK = 65_536  # patients per block: fixed, so that bytes never depend on workers or chunks
+# Patients per block: fixed, so that bytes never depend on workers or chunks; whole assay plates of
+# 80 and whole randomisation blocks of 4.
+BLOCK = 65_600
+INFORMATIVE_DROPOUT = 0.015  # per month for a patient of average risk
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Plan:
         Correlation of VEGF with ECOG and LDH, 0 by default.
     complete : bool
         True to draw without missing values.
+    informative : float
+        Log drop-out rate per unit of log hazard; 0 for independent censoring.
     """
 
     name: str
@@ -43,11 +48,20 @@ class Plan:
     effects: tuple[Effect, ...] = ()
     confounding: float = 0.0
     complete: bool = False
+    informative: float = 0.0
 
     @property
     def design(self) -> dict[str, Any]:
-        """Parameters of the design."""
-        return recipe(self.name).design
+        """Parameters of the design, with the plan's own censoring."""
+        design = recipe(self.name).design
+        if not self.informative:
+            return design
+        rule = design["censoring"] | {
+            "kind": "informative",
+            "dropout_per_month": INFORMATIVE_DROPOUT,
+            "log_rate_per_log_hazard": self.informative,
+        }
+        return design | {"censoring": rule}
 
     @property
     def published(self) -> bool:
@@ -71,6 +85,7 @@ def plan_for(
     effects: Mapping[str, object] | Iterable[str] | None = None,
     confounding: float = 0.0,
     complete: bool = False,
+    informative: float = 0.0,
 ) -> Plan:
     """Check the request and freeze it.
 
@@ -88,11 +103,13 @@ def plan_for(
         Correlation, -0.6 to 0.6, between VEGF and the risk factors.
     complete : bool
         True to hide nothing.
+    informative : float
+        Log drop-out rate per unit of log hazard, -2 to 2.
 
     Raises
     ------
     StudyError
-        If the name, the size, the seed, an effect or the confounding cannot be used.
+        If the name, the size, the seed, an effect or an option cannot be used.
     """
     known = recipe(name)
     whole = (int, np.integer)
@@ -105,15 +122,19 @@ def plan_for(
     if not abs(confounding) <= 0.6:
         raise StudyError(f"confounding must be from -0.6 to 0.6; got {confounding!r}.")
     size = int(n_patients) if n_patients is not None else published_size(known.design)
+    if not abs(informative) <= 2.0:
+        raise StudyError(f"informative must be from -2 to 2; got {informative!r}.")
     if known.kind != "open":
-        if effects or confounding:
+        if effects or confounding or informative:
             raise StudyError(
                 f"effects must be empty for a published study; got some for {name!r}. Its effects "
                 "are what was published: declare your own on an open design."
             )
         return Plan(name, size, int(seed))
     parsed = parse_effects(effects, known.design["markers"])
-    return Plan(name, size, int(seed), parsed, float(confounding), bool(complete))
+    return Plan(
+        name, size, int(seed), parsed, float(confounding), bool(complete), float(informative)
+    )
 
 
 def published_size(design: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def _with_ids(table: Table, block: Block) -> dict[str, pa.Array]:
 
 def _one_patient(plan: Plan) -> Block:
     """The first patient's block at size one, for its column types."""
-    single = Plan(plan.name, 1, 0, plan.effects, plan.confounding, plan.complete)
+    single = replace(plan, n_patients=1, seed=0)
     return draw_block(single, 0)
 
 
@@ -175,7 +176,7 @@ def block_batches(
 
 
 def stream(plan: Plan) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Cohort and truth batches side by side, one pair per block of 65,536 patients.
+    """Cohort and truth batches side by side, one pair per block of 65,600 patients.
 
     Memory is that of one block, whatever the size of the cohort.
 
@@ -188,7 +189,7 @@ def stream(plan: Plan) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     --------
     >>> from synthetic_data.trial import plan_for
     >>> [(c.num_rows, t.num_rows) for c, t in stream(plan_for("il2-rcc", 70_000, seed=1))]
-    [(65536, 65536), (4464, 4464)]
+    [(65600, 65600), (4400, 4400)]
     """
     cohort, truth = cohort_schema(plan), truth_schema(plan, markers=False)
     for index in range(plan.n_blocks):

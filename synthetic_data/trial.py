@@ -271,6 +271,7 @@ def simulate(
     *,
     confounding: float = 0.0,
     complete: bool = False,
+    informative: float = 0.0,
 ) -> tuple[pd.DataFrame, Truth]:
     """Draw a cohort and the truth it was drawn from.
 
@@ -286,18 +287,22 @@ def simulate(
         ``{"vegf": "predictive:0.5"}``: log ratio of hazard ratios, treated over control, per SD of
         log VEGF; positive = less benefit at higher values. ``prognostic:0.7``: log hazard ratio per
         SD in both arms. ``@cure`` and ``@response`` act on log odds, where positive = more cures or
-        responses. None: no marker affects anything. Published studies take no effects.
+        responses; a cure effect also brings in a durable class that other truths do not have.
+        None: no marker affects anything. Published studies take no effects.
     confounding : float, default 0
         Correlation of VEGF with ECOG and LDH. At 0 a marker without an effect is associated with
         no outcome; above 0 VEGF is a proxy of risk, as published series found.
     complete : bool, default False
         True to hide no values.
+    informative : float, default 0
+        Log drop-out rate per unit of log hazard: above 0 patients at risk leave earlier, and
+        censoring is no longer independent of outcome. At 0 it is independent of everything.
 
     Returns
     -------
     frame : DataFrame, shape (n_patients, n_columns)
-        The cohort file's columns; None or NaN where missing. A VEGF below its detection limit of
-        15 pg/mL is given as 15/sqrt(2).
+        The cohort file's columns; None or NaN where missing. A value below its detection limit is
+        given as the limit divided by the square root of 2.
     truth : Truth
         Potential outcomes per patient and the marker table. The frame does not refer to it.
 
@@ -312,7 +317,7 @@ def simulate(
     >>> len(frame), truth.mode
     (200, 'predictive on the scale of: hazard')
     """
-    plan = plan_for(name, n_patients, seed, effects, confounding, complete)
+    plan = plan_for(name, n_patients, seed, effects, confounding, complete, informative)
     if plan.published:
         frame, people = draw_with_truth(name, plan.seed, plan.n_patients)
         return frame, Truth(plan, people)

@@ -84,6 +84,7 @@ class Truth:
             "n_patients": plan.n_patients,
             "seed": plan.seed,
             "confounding": plan.confounding,
+            "informative": plan.informative,
             "mode": cls(plan, pd.DataFrame()).mode,
             "effects": [_effect_record(plan, effect) for effect in plan.effects],
         }

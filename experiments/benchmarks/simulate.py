@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from synthetic_data.plan import Plan, plan_for
+from synthetic_data.plan import BLOCK, Plan, plan_for
 from synthetic_data.schema import block_batches, cohort_schema, stream, truth_schema
 
 EFFECTS = {"vegf": ["predictive:0.5", "prognostic:0.3"], "caix": "prognostic:0.3"}
@@ -37,7 +37,7 @@ EFFECTS = {"vegf": ["predictive:0.5", "prognostic:0.3"], "caix": "prognostic:0.3
 def main() -> None:
     """Run the comparisons and print a line for each."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--patients", type=int, default=1_048_576)
+    options.add_argument("--patients", type=int, default=16 * BLOCK)
     options.add_argument("--long", type=int, default=10_000_000)
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--stream", type=int, help=argparse.SUPPRESS)
@@ -80,16 +80,16 @@ def normals(n_patients: int, n_columns: int) -> float:
     """Seconds to draw as many plain normals as the cohort and truth have cells."""
     rng = np.random.default_rng(1)
     began = time.perf_counter()
-    for _ in range(-(-n_patients // 65_536)):
-        rng.standard_normal((n_columns, 65_536))
+    for _ in range(-(-n_patients // BLOCK)):
+        rng.standard_normal((n_columns, BLOCK))
     return time.perf_counter() - began
 
 
 def speed(n_patients: int, runs: int) -> None:
     """Patients per second, and the ratio to plain normals."""
     plan = plan_for("il2-rcc", n_patients, 1, EFFECTS)
-    first = timed(plan_for("il2-rcc", 65_536, 2, EFFECTS), 1)
-    print(f"first block, modules loaded on the way: {65_536 / first:,.0f} patients/s")
+    first = timed(plan_for("il2-rcc", BLOCK, 2, EFFECTS), 1)
+    print(f"first block, modules loaded on the way: {BLOCK / first:,.0f} patients/s")
     n_cohort = len(cohort_schema(plan))
     plain = statistics.median(normals(n_patients, n_cohort) for _ in range(runs))
     for workers in (1, 2):

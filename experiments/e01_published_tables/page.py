@@ -59,11 +59,13 @@ def write_page(
         "# Published tables and synthetic cohorts",
         "",
         "Written by `python experiments/e01_published_tables/run.py`. Targets T1 to T32 are "
-        "figures that were printed; each recipe in `synthetic_data/studies` carries them with source "
-        "and evidence tag. **Exact** figures are recomputed from row-level patients and must equal "
-        "print. **Stochastic** ones are the published analysis on replicate cohorts of the "
-        "published size: the mean must lie in a band, and where a 95% interval was printed, at "
-        "least 90% of replicates inside it. A band is the tolerance the target asks for.",
+        "figures that were printed; each recipe in `synthetic_data/studies` carries them with "
+        "source and evidence tag.",
+        "",
+        "- **Exact** figures are recomputed from row-level patients and must equal print.",
+        "- **Stochastic** ones are the published analysis on replicate cohorts of the published "
+        "size: the mean must lie in a band, the tolerance the target asks for, and where a 95% "
+        "interval was printed, at least 90% of replicates inside it.",
         "",
         f"Exact figures: **{int(exact['holds'].sum())} of {len(exact)}** hold. "
         f"Stochastic figures: **{int(table['holds'].sum())} of {len(table)}** hold "
@@ -107,8 +109,8 @@ def _number(value: float) -> str:
 def _stochastic_rows(table: pd.DataFrame) -> list[str]:
     """Markdown table of the stochastic targets."""
     lines = [
-        "| Target | Recipe | Figure | Published (band of the mean) | Synthetic mean (95% of replicates) | "
-        "Inside printed interval | Replicates | Verdict |",
+        "| Target | Recipe | Figure | Published (band of the mean) | "
+        "Synthetic mean (95% of replicates) | Inside printed interval | Replicates | Verdict |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():

@@ -74,6 +74,8 @@ def test_informative_censoring_is_informative_when_declared():
     assert spearmanr(risk, late)[0] < -0.3
     even = _censor(np.random.default_rng(2), 20_000, rule | {"kind": "independent"}, risk)
     assert abs(spearmanr(risk, even)[0]) < 0.03
+    block = draw_block(plan_for("il2-rcc", 20_000, 1, informative=1.0), 0)
+    assert spearmanr(block.terms[0].log_hazard, block.censoring)[0] < -0.1
 
 
 def test_arms_are_balanced_in_blocks_of_four():
@@ -135,6 +137,8 @@ def test_bad_requests_are_named(arguments, says):
         simulate(*arguments)
     with pytest.raises(StudyError, match="confounding"):
         simulate("il2-rcc", 10, 1, confounding=0.9)
+    with pytest.raises(StudyError, match="informative"):
+        simulate("il2-rcc", 10, 1, informative=5.0)
 
 
 def test_identifiers_are_fixed_width_and_in_order():
