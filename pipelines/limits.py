@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from biomarker.cohort import Cohort
+from biomarker.evidence.sample_size import required_for_response, required_for_survival
 from pipelines.results import ModelRun, TimePlan
-from pipelines.summary import CohortSummary
+from pipelines.summary import CohortSummary, EndpointSummary
 
 __all__ = ["find_limits"]
 
+_DISCRIMINATION = {"survival": "Uno's concordance index", "response": "area under the ROC curve"}
 _EVENTS_PER_FEATURE = 10
 _MUCH_MISSING = 0.20
 
@@ -22,7 +24,8 @@ def find_limits(
     best: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Sentences, the most important first; each carries its own numbers."""
-    limits = [*_chance(models, best), *_events(summary, models), _treatment(cohort)]
+    labels = {endpoint.name: endpoint.label for endpoint in summary.endpoints}
+    limits = [*_chance(models, best, labels), *_events(summary, models, plans), _treatment(cohort)]
     limits += _missing(summary)
     limits += [note for plan in plans.values() for note in plan.notes]
     limits.append(
@@ -37,7 +40,9 @@ def find_limits(
     return tuple(limits)
 
 
-def _chance(models: Sequence[ModelRun], best: Mapping[str, str]) -> list[str]:
+def _chance(
+    models: Sequence[ModelRun], best: Mapping[str, str], labels: Mapping[str, str]
+) -> list[str]:
     found = []
     for model in models:
         if best[model.endpoint] != model.name:
@@ -46,14 +51,16 @@ def _chance(models: Sequence[ModelRun], best: Mapping[str, str]) -> list[str]:
         estimate = next(p for p in model.nested.performance if p.metric == metric)
         if estimate.low is not None and estimate.low <= 0.5:
             found.append(
-                f"For '{model.endpoint}' the best model is not shown to do better than chance: "
-                f"{metric.replace('_', ' ')} {estimate.value:.3f} "
-                f"({estimate.low:.3f} to {estimate.high:.3f}, n = {estimate.n_patients})."
+                f"{labels[model.endpoint]}: the best model is not shown to do better than chance "
+                f"({_DISCRIMINATION[model.kind]} {estimate.value:.3f}, "
+                f"{estimate.low:.3f} to {estimate.high:.3f}, n = {estimate.n_patients})."
             )
     return found
 
 
-def _events(summary: CohortSummary, models: Sequence[ModelRun]) -> list[str]:
+def _events(
+    summary: CohortSummary, models: Sequence[ModelRun], plans: Mapping[str, TimePlan]
+) -> list[str]:
     found = []
     for endpoint in summary.endpoints:
         fitted = [m for m in models if m.endpoint == endpoint.name]
@@ -65,11 +72,31 @@ def _events(summary: CohortSummary, models: Sequence[ModelRun]) -> list[str]:
             scarce = min(scarce, endpoint.n_patients - scarce)
         if scarce < _EVENTS_PER_FEATURE * features:
             found.append(
-                f"Exploratory: '{endpoint.name}' has {scarce} events for {features} candidate "
-                f"features ({scarce / features:.1f} each); with fewer than {_EVENTS_PER_FEATURE} "
-                "each, selection and coefficients are unstable, and the models are shrunk."
+                f"{endpoint.label} is exploratory: {scarce} {_rarer(endpoint)} for {features} "
+                f"candidate features ({scarce / features:.1f} each, where {_EVENTS_PER_FEATURE} is "
+                f"a usual floor). About {_required(endpoint, features, plans):,} patients would "
+                "be needed for features that explain 15% of what can be explained (Riley et al.); "
+                "the models are shrunk, and their coefficients unstable."
             )
     return found
+
+
+def _rarer(endpoint: EndpointSummary) -> str:
+    """The rarer of the two outcomes, in words."""
+    if endpoint.kind == "survival":
+        return "events"
+    few = endpoint.n_events <= endpoint.n_patients - endpoint.n_events
+    return "responses" if few else "non-responses"
+
+
+def _required(endpoint: EndpointSummary, features: int, plans: Mapping[str, TimePlan]) -> int:
+    """Patients needed by Riley's criteria at this cohort's event rate."""
+    if endpoint.kind == "response":
+        share = endpoint.n_events / endpoint.n_patients
+        return required_for_response(features, share).n_patients
+    rate = endpoint.n_events / (endpoint.mean_duration * endpoint.n_patients)
+    horizon = plans[endpoint.name].horizons[-1]
+    return required_for_survival(features, rate, endpoint.mean_duration, horizon).n_patients
 
 
 def _treatment(cohort: Cohort) -> str:
@@ -93,7 +120,7 @@ def _missing(summary: CohortSummary) -> list[str]:
     much = [c for c in summary.columns if c.n_missing > _MUCH_MISSING * summary.n_rows]
     if not much:
         return []
-    named = ", ".join(f"{c.name} {100 * c.n_missing / summary.n_rows:.0f}%" for c in much)
+    named = ", ".join(f"{c.label} {100 * c.n_missing / summary.n_rows:.0f}%" for c in much)
     return [
         f"Much is missing ({named}); values were filled with a typical one plus an indicator, "
         "which is right only if the gaps carry no hidden information."

@@ -24,7 +24,10 @@ class ArmCount:
 
 @dataclass(frozen=True)
 class EndpointSummary:
-    """One endpoint: who is in, who is left out and why, events in all and by arm."""
+    """One endpoint: who is in, who is left out and why, events in all and by arm.
+
+    ``mean_duration`` is the mean time followed, in ``unit``; 0 for a response.
+    """
 
     name: str
     label: str
@@ -33,6 +36,7 @@ class EndpointSummary:
     n_patients: int
     n_events: int
     excluded: dict[str, int]
+    mean_duration: float
     by_arm: tuple[ArmCount, ...]
 
 
@@ -48,6 +52,7 @@ class ColumnSummary:
     """
 
     name: str
+    label: str
     role: str
     kind: str
     unit: str | None
@@ -137,8 +142,16 @@ def _endpoint(cohort: Cohort, outcome: Outcome) -> EndpointSummary:
         n_patients=len(outcome.y),
         n_events=int(event.sum()),
         excluded=dict(outcome.excluded),
+        mean_duration=_mean_duration(outcome),
         by_arm=tuple(by_arm),
     )
+
+
+def _mean_duration(outcome: Outcome) -> float:
+    """Mean time followed; three digits, as it is stored."""
+    if outcome.kind != "survival" or not len(outcome.y):
+        return 0.0
+    return float(f"{np.mean(outcome.y['duration']):.3g}")
 
 
 def _column(cohort: Cohort, name: str) -> ColumnSummary:
@@ -155,6 +168,7 @@ def _column(cohort: Cohort, name: str) -> ColumnSummary:
         )
     return ColumnSummary(
         name=name,
+        label=column.label or name,
         role=column.role,
         kind=column.kind or column.role,
         unit=column.unit,

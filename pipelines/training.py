@@ -320,7 +320,10 @@ def _fit_model(
     )
     tuned = select_and_refit(build, grid, X, outcome.y, **shared)
     attribution = attribute(
-        tuned.model, X, rng=spawn(value["seed"], "attribution", outcome.name, name)
+        tuned.model,
+        X,
+        rng=spawn(value["seed"], "attribution", outcome.name, name),
+        patient_numbers=groups,
     )
     return ModelRun(
         name,

@@ -199,8 +199,8 @@ def contributions(fitted: Any, X: npt.ArrayLike) -> Contributions:
         If a row and the base value miss the prediction by more than 1e-4.
     """
     model, features = fitted.model, fitted.encode(np.asarray(X, dtype=np.float64))
-    scale = getattr(model, "margin_scale", "log hazard")
-    if getattr(model, "attribution", "linear") == "linear":
+    scale = model.margin_scale
+    if model.attribution == "linear":
         by_feature, base, margin = _linear_shares(model, features)
         method = "closed form: coefficient times distance from the training mean"
     else:
@@ -395,12 +395,10 @@ def to_shap(attribution: Attribution) -> Any:
 def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float, Floats]:
     """Coefficient times distance from the training mean, the mean's margin, and the margins."""
     coef = np.asarray(model.coef_, dtype=np.float64)
-    # A Cox model has no intercept: its margin is the log hazard against all features at zero.
-    center = np.asarray(model.center_)
-    intercept = float(getattr(model, "intercept_", 0.0))
-    margin = getattr(model, "predict_margin", None) or model.predict_risk
-    base = intercept + float(np.dot(center, coef))
-    return coef * (features - center), base, np.asarray(margin(features), dtype=np.float64)
+    center = np.asarray(model.center_, dtype=np.float64)
+    base = float(model.intercept_) + float(np.dot(center, coef))
+    margin = np.asarray(model.predict_margin(features), dtype=np.float64)
+    return coef * (features - center), base, margin
 
 
 def _tree_shares(model: Any, features: Floats) -> tuple[Floats, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ Progress = Callable[[int, int], None]
 
 # Thirds of the training patients' risk: low, middle, high.
 _CUT_LEVELS = (1.0 / 3.0, 2.0 / 3.0)
+
+# Worker processes import everything anew, which takes seconds.
+_WORKERS_PAY_FROM_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -347,28 +351,35 @@ def _time_frame(
 
 
 def _run(tasks: list[tuple[Any, ...]], n_jobs: int, progress: Progress | None) -> list[_FoldOutput]:
-    """Every outer fold, in order, in this process or several."""
-    if n_jobs == 1:
-        # Finding the loaded thread pools costs more than a small fit: once for all folds.
-        with one_thread():
-            return _collect((_outer_fold(*task) for task in tasks), len(tasks), progress)
-    else:
-        from joblib import Parallel, delayed
+    """Every outer fold, in order, in this process or several.
 
-        parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator")
-        results = parallel(delayed(_limited_fold)(*task) for task in tasks)
-        return _collect(results, len(tasks), progress)
+    The first fold is always done here: where the others would take less time than workers need
+    to start, they are done here too. Where a fold is done never changes its result.
+    """
+    # Finding the loaded thread pools costs more than a small fit: once for all folds.
+    with one_thread():
+        began = time.perf_counter()
+        done = _collect((_outer_fold(*task) for task in tasks[:1]), 0, len(tasks), progress)
+        rest = (time.perf_counter() - began) * (len(tasks) - 1)
+        if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
+            here = (_outer_fold(*task) for task in tasks[1:])
+            return done + _collect(here, 1, len(tasks), progress)
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator")
+    results = parallel(delayed(_limited_fold)(*task) for task in tasks[1:])
+    return done + _collect(results, 1, len(tasks), progress)
 
 
 def _collect(
-    results: Iterable[_FoldOutput], total: int, progress: Progress | None
+    results: Iterable[_FoldOutput], before: int, total: int, progress: Progress | None
 ) -> list[_FoldOutput]:
     """Gather finished folds in order, telling the callback."""
     outputs = []
     for output in results:
         outputs.append(output)
         if progress is not None:
-            progress(len(outputs), total)
+            progress(before + len(outputs), total)
     return outputs
 
 
