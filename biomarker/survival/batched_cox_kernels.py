@@ -1,0 +1,543 @@
+r"""Compiled Newton fits of many small Cox models, one replicate after another.
+
+A replicate is a list of rows sorted as in :mod:`biomarker.survival.partial_likelihood_sweeps`
+(stratum, falling duration, deaths last within a tie), each row standing for ``weight`` identical
+patients. Over a death time with d deaths (copies counted) the Efron terms are
+z_m = 1 / (S0 - f_m D0), f_m = m/d, m = 0..d-1, where S and D sum risk times 1, x, x x' over the
+risk set and over the deaths; Breslow's have f = 0. With h = sum z, k = sum f z the time adds
+h S1 - k D1 to the expected score and h S2 - k D2 - sum z^2 (S1 - f D1)(S1 - f D1)' to the
+information. Only products of denominators are needed for the likelihood: logs are taken of runs.
+
+Every replicate is computed by one thread in one order, so results do not depend on how replicates
+are shared out. The only fast-math flag is ``contract`` (fused multiply-add).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+__all__ = ["COMPILE", "HARD", "NO_EVENTS", "OK", "Work", "fit_one", "make_work"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+OK, NO_EVENTS, HARD = 0, 1, 2
+
+_FAR = 200.0  # |x'b| beyond which a step is refused: risks would lose every digit
+_HUGE, _SMALL = 1e150, 1e-150
+_STEPS = 15  # what settles has settled by then; the rest is looked at with care
+_HALVINGS = 20
+_SETTLED = 1e-11  # predicted error, in standard deviations of a column, of the last step
+_CLOSE = 1e-3  # a step this short may be the last
+_PIVOT = 1e-9  # share of a column's information that the columns before it must leave
+_FLOOR = 1e-6  # information per event and variance of a column: less is looked at with care
+_ROUNDING = 1e-13
+
+_LOG2E = 1.4426950408889634
+_LN2_HIGH = 6.93147180369123816490e-01
+_LN2_LOW = 1.90821492927058770002e-10
+_MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the low bits
+
+COMPILE = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+class Work(NamedTuple):
+    """One thread's arrays, reused by every replicate it fits."""
+
+    columns: Floats  # (max(p, 3), n)
+    rows: Floats  # (n, p), used where p > 3
+    weight: Floats  # (n,)
+    risk_start: Floats  # (n,) risk at the shared starting point, weight included
+    risk: Floats
+    share: Floats  # (n,) scratch
+    bits: Ints  # the same memory as ``share`` seen as integers
+    begin: Ints
+    mid: Ints
+    end: Ints
+    first: Flags
+    deaths: Ints  # (n,) per death time, copies counted
+    hazard: Floats  # (n,) per death time, scratch
+    hazard_dying: Floats
+    observed: Floats  # (p,) sum of x over deaths
+    coef: Floats
+    trial: Floats
+    step: Floats
+    gradient: Floats
+    information: Floats  # (p, p)
+    factor: Floats  # (p, p)
+    half: Floats
+    sums: Floats  # (4, p) scratch
+    order: Ints  # (n,) scratch
+
+
+def make_work(n: int, p: int) -> Work:
+    """Allocate one thread's arrays for replicates of at most n rows and p columns."""
+    wide = max(p, 3)
+    share = np.zeros(n)
+    floats = [np.zeros(wide) for _ in range(6)]
+    return Work(
+        columns=np.zeros((wide, n)),
+        rows=np.zeros((n if p > 3 else 1, wide)),
+        weight=np.zeros(n),
+        risk_start=np.zeros(n),
+        risk=np.zeros(n),
+        share=share,
+        bits=share.view(np.int64),
+        begin=np.zeros(n + 1, np.int64),
+        mid=np.zeros(n + 1, np.int64),
+        end=np.zeros(n + 1, np.int64),
+        first=np.zeros(n + 1, np.bool_),
+        deaths=np.zeros(n + 1, np.int64),
+        hazard=np.zeros(n + 1),
+        hazard_dying=np.zeros(n + 1),
+        observed=floats[0],
+        coef=floats[1],
+        trial=floats[2],
+        step=floats[3],
+        gradient=floats[4],
+        information=np.zeros((wide, wide)),
+        factor=np.zeros((wide, wide)),
+        half=floats[5],
+        sums=np.zeros((4, wide)),
+        order=np.zeros(n, np.int64),
+    )
+
+
+@njit(**COMPILE)
+def _risks(work: Work, coef: Floats, p: int, m: int) -> bool:
+    """Fill ``risk`` with weight times exp(x'b); False where some x'b is out of reach.
+
+    exp by range reduction and a polynomial, in loops that vectorise: within 2 units in the last
+    place of the library's.
+    """
+    share, bits, risk, weight = work.share, work.bits, work.risk, work.weight
+    eta = risk
+    if p <= 3:
+        c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
+        b0, b1, b2 = coef[0], coef[1], coef[2]
+        for i in range(m):
+            eta[i] = b0 * c0[i] + b1 * c1[i] + b2 * c2[i]
+    else:
+        c = work.columns[0]
+        for i in range(m):
+            eta[i] = coef[0] * c[i]
+        for j in range(1, p):
+            c = work.columns[j]
+            b = coef[j]
+            for i in range(m):
+                eta[i] += b * c[i]
+    out = 0
+    for i in range(m):
+        # Written so that a missing value counts as out of reach.
+        out += not abs(eta[i]) < _FAR
+    if out > 0:
+        return False
+    for i in range(m):
+        x = eta[i]
+        t = x * _LOG2E + _MAGIC
+        share[i] = t
+        k = t - _MAGIC
+        r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+        q = 1.0 / 6227020800.0
+        q = q * r + 1.0 / 479001600.0
+        q = q * r + 1.0 / 39916800.0
+        q = q * r + 1.0 / 3628800.0
+        q = q * r + 1.0 / 362880.0
+        q = q * r + 1.0 / 40320.0
+        q = q * r + 1.0 / 5040.0
+        q = q * r + 1.0 / 720.0
+        q = q * r + 1.0 / 120.0
+        q = q * r + 1.0 / 24.0
+        q = q * r + 1.0 / 6.0
+        q = q * r + 0.5
+        q = q * r + 1.0
+        q = q * r + 1.0
+        risk[i] = weight[i] * q
+    for i in range(m):
+        bits[i] = (bits[i] + 1023) << 52
+    for i in range(m):
+        risk[i] *= share[i]
+    return True
+
+
+@njit(**COMPILE)
+def _evaluate_three(work: Work, risk: Floats, n_times: int, efron: bool) -> float:
+    """Return the sum of log denominators; fill gradient and information of three columns."""
+    c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
+    begin, mid, end, first, deaths = work.begin, work.mid, work.end, work.first, work.deaths
+    s = sa = sb = sc = 0.0
+    saa = sab = sac = sbb = sbc = scc = 0.0
+    ga, gb, gc = work.observed[0], work.observed[1], work.observed[2]
+    haa = hab = hac = hbb = hbc = hcc = 0.0
+    logs = 0.0
+    product = 1.0
+    for k in range(n_times):
+        if first[k]:
+            s = sa = sb = sc = 0.0
+            saa = sab = sac = sbb = sbc = scc = 0.0
+        for i in range(begin[k], end[k]):
+            r = risk[i]
+            x, y, z = c0[i], c1[i], c2[i]
+            rx, ry, rz = r * x, r * y, r * z
+            s += r
+            sa += rx
+            sb += ry
+            sc += rz
+            saa += rx * x
+            sab += rx * y
+            sac += rx * z
+            sbb += ry * y
+            sbc += ry * z
+            scc += rz * z
+        d = deaths[k]
+        if d == 1 or not efron:
+            v = 1.0 / s
+            a, b, c = v * sa, v * sb, v * sc
+            w = float(d)
+            ga -= w * a
+            gb -= w * b
+            gc -= w * c
+            haa += w * (v * saa - a * a)
+            hab += w * (v * sab - a * b)
+            hac += w * (v * sac - a * c)
+            hbb += w * (v * sbb - b * b)
+            hbc += w * (v * sbc - b * c)
+            hcc += w * (v * scc - c * c)
+            for _ in range(d):
+                product *= s
+                if not _SMALL < product < _HUGE:
+                    logs += np.log(product)
+                    product = 1.0
+            continue
+        t = ta = tb = tc = 0.0
+        taa = tab = tac = tbb = tbc = tcc = 0.0
+        for i in range(mid[k], end[k]):
+            r = risk[i]
+            x, y, z = c0[i], c1[i], c2[i]
+            rx, ry, rz = r * x, r * y, r * z
+            t += r
+            ta += rx
+            tb += ry
+            tc += rz
+            taa += rx * x
+            tab += rx * y
+            tac += rx * z
+            tbb += ry * y
+            tbc += ry * z
+            tcc += rz * z
+        h = hf = h2 = hf2 = hff2 = 0.0
+        part = 1.0 / d
+        for q in range(d):
+            f = q * part
+            u = s - f * t
+            product *= u
+            if not _SMALL < product < _HUGE:
+                logs += np.log(product)
+                product = 1.0
+            v = 1.0 / u
+            h += v
+            hf += f * v
+            v *= v
+            h2 += v
+            v *= f
+            hf2 += v
+            hff2 += f * v
+        ga -= h * sa - hf * ta
+        gb -= h * sb - hf * tb
+        gc -= h * sc - hf * tc
+        ua, va = h2 * sa - hf2 * ta, hf2 * sa - hff2 * ta
+        ub, vb = h2 * sb - hf2 * tb, hf2 * sb - hff2 * tb
+        uc, vc = h2 * sc - hf2 * tc, hf2 * sc - hff2 * tc
+        haa += (h * saa - hf * taa) - (ua * sa - va * ta)
+        hab += (h * sab - hf * tab) - (ua * sb - va * tb)
+        hac += (h * sac - hf * tac) - (ua * sc - va * tc)
+        hbb += (h * sbb - hf * tbb) - (ub * sb - vb * tb)
+        hbc += (h * sbc - hf * tbc) - (ub * sc - vb * tc)
+        hcc += (h * scc - hf * tcc) - (uc * sc - vc * tc)
+    gradient, information = work.gradient, work.information
+    gradient[0], gradient[1], gradient[2] = ga, gb, gc
+    information[0, 0], information[1, 1], information[2, 2] = haa, hbb, hcc
+    information[0, 1], information[0, 2], information[1, 2] = hab, hac, hbc
+    return logs + np.log(product)
+
+
+@njit(**COMPILE)
+def _evaluate_many(work: Work, risk: Floats, p: int, n_times: int, efron: bool) -> float:
+    """As :func:`_evaluate_three` for any number of columns.
+
+    One sweep up gives the squares of risk-set means, one sweep down the hazard that each row
+    accrues, whose weighted squares are the rest of the information.
+    """
+    rows, begin, mid, end, first = work.rows, work.begin, work.mid, work.end, work.first
+    total, dying, one, two = work.sums[0], work.sums[1], work.sums[2], work.sums[3]
+    gradient, information = work.gradient, work.information
+    for j in range(p):
+        gradient[j] = work.observed[j]
+        for k in range(j, p):
+            information[j, k] = 0.0
+    s = logs = 0.0
+    product = 1.0
+    for k in range(n_times):
+        if first[k]:
+            s = 0.0
+            total[:p] = 0.0
+        for i in range(begin[k], end[k]):
+            r = risk[i]
+            s += r
+            for j in range(p):
+                total[j] += r * rows[i, j]
+        d = work.deaths[k]
+        if d == 1 or not efron:
+            v = 1.0 / s
+            work.hazard[k] = d * v
+            work.hazard_dying[k] = d * v
+            v *= np.sqrt(float(d))
+            for j in range(p):
+                one[j] = v * total[j]
+            _subtract_square(information, one, p)
+            for _ in range(d):
+                product *= s
+                if not _SMALL < product < _HUGE:
+                    logs += np.log(product)
+                    product = 1.0
+            continue
+        t = 0.0
+        dying[:p] = 0.0
+        for i in range(mid[k], end[k]):
+            r = risk[i]
+            t += r
+            for j in range(p):
+                dying[j] += r * rows[i, j]
+        h = hf = h2 = hf2 = hff2 = 0.0
+        part = 1.0 / d
+        for q in range(d):
+            f = q * part
+            u = s - f * t
+            product *= u
+            if not _SMALL < product < _HUGE:
+                logs += np.log(product)
+                product = 1.0
+            v = 1.0 / u
+            h += v
+            hf += f * v
+            v *= v
+            h2 += v
+            v *= f
+            hf2 += v
+            hff2 += f * v
+        work.hazard[k] = h
+        work.hazard_dying[k] = h - hf
+        slope = hf2 / h2
+        root, rest = np.sqrt(h2), np.sqrt(max(hff2 - hf2 * slope, 0.0))
+        for j in range(p):
+            one[j] = root * (total[j] - slope * dying[j])
+            two[j] = rest * dying[j]
+        _subtract_square(information, one, p)
+        _subtract_square(information, two, p)
+    level = 0.0
+    for back in range(n_times):
+        k = n_times - 1 - back
+        if k == n_times - 1 or first[k + 1]:
+            level = 0.0
+        for i in range(mid[k], end[k]):
+            _add_row(work, rows, i, risk[i] * (level + work.hazard_dying[k]), p)
+        level += work.hazard[k]
+        for i in range(begin[k], mid[k]):
+            _add_row(work, rows, i, risk[i] * level, p)
+    return logs + np.log(product)
+
+
+@njit(**COMPILE)
+def _subtract_square(out: Floats, vector: Floats, p: int) -> None:
+    """Take v v' off the upper triangle."""
+    for j in range(p):
+        a = vector[j]
+        for k in range(j, p):
+            out[j, k] -= a * vector[k]
+
+
+@njit(**COMPILE)
+def _add_row(work: Work, rows: Floats, i: int, expected: float, p: int) -> None:
+    """Let a row's expected events enter gradient and information."""
+    for j in range(p):
+        a = expected * rows[i, j]
+        work.gradient[j] -= a
+        for k in range(j, p):
+            work.information[j, k] += a * rows[i, k]
+
+
+@njit(**COMPILE)
+def _evaluate(
+    work: Work, coef: Floats, p: int, m: int, n_times: int, efron: bool, at_start: bool
+) -> tuple[float, float]:
+    """Log-likelihood and the size of its rounding error; -inf where out of reach."""
+    risk = work.risk_start
+    if not at_start:
+        if not _risks(work, coef, p, m):
+            return -np.inf, 0.0
+        risk = work.risk
+    if p <= 3:
+        logs = _evaluate_three(work, risk, n_times, efron)
+    else:
+        logs = _evaluate_many(work, risk, p, n_times, efron)
+    gains = 0.0
+    for j in range(p):
+        gains += coef[j] * work.observed[j]
+    value = gains - logs
+    if not np.isfinite(value):
+        return -np.inf, 0.0
+    return value, _ROUNDING * (abs(gains) + abs(logs))
+
+
+@njit(**COMPILE)
+def _solve(work: Work, p: int, floor: float) -> bool:
+    """Solve information * step = gradient for the first p columns; False where singular.
+
+    ``floor`` is the least pivot accepted.
+    """
+    factor, half, information = work.factor, work.half, work.information
+    for j in range(p):
+        pivot = information[j, j]
+        least = max(floor, _PIVOT * pivot)
+        for k in range(j):
+            pivot -= factor[k, j] * factor[k, j]
+        if not pivot > least:
+            return False
+        inverse = 1.0 / np.sqrt(pivot)
+        factor[j, j] = inverse
+        total = work.gradient[j]
+        for k in range(j):
+            total -= factor[k, j] * half[k]
+        half[j] = total * inverse
+        for c in range(j + 1, p):
+            total = information[j, c]
+            for k in range(j):
+                total -= factor[k, j] * factor[k, c]
+            factor[j, c] = total * inverse
+    for back in range(p):
+        j = p - 1 - back
+        total = half[j]
+        for k in range(j + 1, p):
+            total -= factor[j, k] * work.step[k]
+        work.step[j] = total * factor[j, j]
+    return True
+
+
+@njit(**COMPILE)
+def _null_value(work: Work, n_times: int, efron: bool) -> float:
+    """Log-likelihood at zero: every risk is a whole number of patients."""
+    logs = 0.0
+    product = 1.0
+    s = 0.0
+    for k in range(n_times):
+        if work.first[k]:
+            s = 0.0
+        for i in range(work.begin[k], work.end[k]):
+            s += work.weight[i]
+        for q in range(work.deaths[k]):
+            product *= s - q if efron else s
+            if product > _HUGE:
+                logs += np.log(product)
+                product = 1.0
+    return -(logs + np.log(product))
+
+
+@njit(**COMPILE)
+def fit_one(
+    work: Work,
+    p: int,
+    n_null: int,
+    null_at_start: bool,
+    m: int,
+    n_times: int,
+    n_events: int,
+    efron: bool,
+    score_only: bool,
+    start: Floats,
+    summary: Floats,
+) -> int:
+    """Fit the replicate laid out in ``work``; returns its status.
+
+    Climbs over the first ``n_null`` columns and from there over all p; each model ends evaluated
+    at its maximum. ``summary`` receives the log-likelihood of the null model and of the full one,
+    and the score statistic of the remaining columns at the null fit (NaN where the climb starts
+    elsewhere). Coefficients and information stay in ``work``. A climb starts at ``start``, where
+    ``risk_start`` holds the risks already.
+    """
+    coef, trial, step = work.coef, work.trial, work.step
+    summary[0] = summary[1] = summary[2] = np.nan
+    for j in range(p):
+        coef[j] = trial[j] = start[j]
+    for j in range(p, len(coef)):
+        coef[j] = trial[j] = 0.0
+    if n_times == 0:
+        return NO_EVENTS
+    floor = _FLOOR * n_events
+    in_null = n_null > 0 and not null_at_start
+    if not in_null and not null_at_start:
+        summary[0] = _null_value(work, n_times, efron)
+    columns = n_null if in_null else p
+    at_start, last, switched = True, False, null_at_start
+    value = rounding = -np.inf
+    previous = length = 0.0
+    fraction = 1.0
+    taken = halved = 0
+    while True:
+        there, error = _evaluate(work, trial, p, m, n_times, efron, at_start)
+        if not at_start and not there >= value - rounding:
+            halved += 1
+            fraction *= 0.5
+            if halved > _HALVINGS:
+                return HARD
+            for j in range(columns):
+                trial[j] = coef[j] + fraction * step[j]
+            continue
+        value, rounding = there, error
+        summary[1] = value
+        for j in range(p):
+            coef[j] = trial[j]
+        finished = False
+        if last and fraction == 1.0:
+            finished = not in_null
+            switched = in_null
+            in_null = False
+        if switched:
+            summary[0] = value
+            columns = p
+            taken = 0
+        whole = fraction == 1.0 and not at_start and not switched
+        previous = length if whole else 0.0
+        at_start = False
+        # Also at the maximum: its matrix must still carry every direction.
+        if not _solve(work, columns, floor):
+            return HARD
+        if finished:
+            return OK
+        length = 0.0
+        for j in range(columns):
+            length = max(length, abs(step[j]))
+        if switched:
+            statistic = 0.0
+            for j in range(p):
+                statistic += work.gradient[j] * step[j]
+            summary[2] = statistic
+            switched = False
+            if score_only:
+                return OK
+        taken += 1
+        if taken > _STEPS or not np.isfinite(length):
+            return HARD
+        # Newton squares the error, up to a factor that the last two steps show.
+        ahead = length * length
+        if previous > 0.0:
+            ahead *= max(1.0, length / (previous * previous))
+        last = length <= 1e-7 or (previous > 0.0 and length <= _CLOSE and ahead <= _SETTLED)
+        fraction = 1.0
+        halved = 0
+        for j in range(columns):
+            trial[j] = coef[j] + step[j]
