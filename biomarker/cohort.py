@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from biomarker.errors import CohortError
+from biomarker.errors import CohortError, Fault
 from biomarker.outcomes import survival_outcome
 from biomarker.parsing import Parsed, ParseRule, State, id_array, is_plain, masked, to_arrow
 from biomarker.study import Column, ResponseEndpoint, Study, SurvivalEndpoint
@@ -26,18 +26,6 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}[- ]?[A-Za-z]{3}\b", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing wrong with the table; ``row`` counts from 0 and is None for a whole column."""
-
-    row: int | None
-    column: str
-    kind: str
-    found: str
-    allowed: str
-    advice: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,13 @@ patient values, identifiers or whole arrays.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 __all__ = [
     "BiomarkerError",
     "BundleError",
     "CohortError",
+    "Fault",
     "NotEstimableError",
     "OutcomeError",
     "SchemaError",
@@ -31,6 +34,18 @@ __all__ = [
     "TrackingError",
     "UsageError",
 ]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with the table; ``row`` counts from 0 and is None for a whole column."""
+
+    row: int | None
+    column: str
+    kind: str
+    found: str
+    allowed: str
+    advice: str
 
 
 class BiomarkerError(Exception):
@@ -53,10 +68,10 @@ class CohortError(BiomarkerError, ValueError):
     message : str
         One sentence that counts the faults.
     faults : tuple
-        Every fault found, as :class:`biomarker.cohort.Fault`; empty where one sentence says it all.
+        Every fault found; empty where one sentence says it all.
     """
 
-    def __init__(self, message: str, faults: tuple[object, ...] = ()) -> None:
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(message)
         self.faults = faults
 

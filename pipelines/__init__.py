@@ -5,7 +5,7 @@ from biomarker._lazy import lazy_names
 _HOMES = {
     "load_bundle": "pipelines.bundle",
     "load_cohort": "pipelines.ingest",
-    "score": "pipelines.score",
+    "score": "pipelines.scoring",
     "study": "pipelines.ingest",
     "train": "pipelines.training",
 }

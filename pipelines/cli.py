@@ -66,7 +66,7 @@ def _explain(error: BiomarkerError, show_values: bool, as_json: bool) -> NoRetur
         from pipelines.ingest import fault_rows
         from pipelines.terminal import table
 
-        rows = fault_rows(error.faults, getattr(error, "file", None), show_values)  # type: ignore[arg-type]
+        rows = fault_rows(error.faults, getattr(error, "file", None), show_values)
         click.echo(table(rows[:_SHOWN_FAULTS]), err=True)
         if len(rows) > _SHOWN_FAULTS:
             click.echo(
@@ -292,8 +292,8 @@ def score(
     Example:
       biomarker score new.csv --model models:/il2-os@champion --out scores.parquet
     """
-    from pipelines.score import resolve_bundle
-    from pipelines.score import score as run_scoring
+    from pipelines.scoring import resolve_bundle
+    from pipelines.scoring import score as run_scoring
 
     bundle = resolve_bundle(model, store)
     scored = run_scoring(file, bundle, out=out, drivers=drivers, allow_undeclared=allow_undeclared)
@@ -342,7 +342,7 @@ def inspect(model: str, store: str | None, as_json: bool) -> None:
     Example:
       biomarker inspect biomarker-output/gbsg2/bundles/rfs-cox
     """
-    from pipelines.score import resolve_bundle
+    from pipelines.scoring import resolve_bundle
 
     bundle = resolve_bundle(model, store)
     from pipelines.summary_text import bundle_facts, bundle_text

@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from biomarker.cohort import Cohort, Fault
-from biomarker.errors import CohortError, StudyError
+from biomarker.cohort import Cohort
+from biomarker.errors import CohortError, Fault, StudyError
 from biomarker.study import Study
 from pipelines.readers import FileTable, read_table
 

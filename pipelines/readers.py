@@ -20,8 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from biomarker.cohort import Fault
-from biomarker.errors import CohortError
+from biomarker.errors import CohortError, Fault
 
 __all__ = ["FileTable", "read_table", "read_table_from"]
 

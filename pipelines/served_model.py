@@ -7,7 +7,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from pipelines.bundle import load_bundle
-from pipelines.score import score_table, table_from_frame
+from pipelines.scoring import score_table, table_from_frame
 
 
 class ServedBundle(PythonModel):

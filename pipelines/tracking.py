@@ -360,7 +360,7 @@ def _signature(bundle: Path) -> Any:
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     from pipelines.bundle import load_bundle
-    from pipelines.score import output_types
+    from pipelines.scoring import output_types
 
     loaded = load_bundle(bundle)
     names = [column.name for column in loaded.encoder.columns]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomarker.cohort import Cohort, Fault
-from biomarker.errors import CohortError
+from biomarker.cohort import Cohort
+from biomarker.errors import CohortError, Fault
 from biomarker.parsing import State
 from biomarker.study import Study
 

@@ -18,7 +18,7 @@ import pipelines.bundle
 from biomarker.errors import BundleError
 from biomarker.features.encoding import FrozenEncoder
 from pipelines.bundle import load_bundle, save_bundle
-from pipelines.score import score
+from pipelines.scoring import score
 
 ROOT = Path(__file__).parents[2]
 OLD_BUNDLE = ROOT / "tests" / "data" / "bundle_format_1"

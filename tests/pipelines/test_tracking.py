@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from biomarker.errors import TrackingError
-from pipelines.score import score
+from pipelines.scoring import score
 from pipelines.tracking import promote, registered_bundle, serving_requirements, stored_report
 from pipelines.tracking_store import open_store
 
@@ -90,7 +90,7 @@ def test_the_model_works_from_its_own_code_folder_alone(trained, cohort_folder, 
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import biomarker, pipelines; assert sys.argv[1] in biomarker.__file__\n"
-        "from pipelines.score import score\n"
+        "from pipelines.scoring import score\n"
         "score(sys.argv[3], sys.argv[2], out=sys.argv[4])\n"
     )
     out = tmp_path / "scores.csv"

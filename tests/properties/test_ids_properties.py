@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from biomarker.errors import CohortError
 from pipelines.bundle import load_bundle
-from pipelines.score import score
+from pipelines.scoring import score
 
 HOSTILE = [
     "00123", "123", "NA", "nan", "None", "null", "1e5", "100000", "1.0", " 7", "7 ", "  ", "\t",

@@ -18,7 +18,7 @@ from biomarker.errors import SchemaError, StorageError, UsageError
 from biomarker.features.encoding import REASONS
 from biomarker.study import ScoringRules
 from pipelines.bundle import Bundle, load_bundle
-from pipelines.score import OUTPUT_NAMES, output_types, score
+from pipelines.scoring import OUTPUT_NAMES, output_types, score
 
 NUMBERS = ["risk", "survival_6_months", "survival_12_months"]
 
