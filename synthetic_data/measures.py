@@ -48,14 +48,17 @@ def _responder(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def _median(frame: pd.DataFrame, endpoint: str = "os") -> float:
+    """Median time to one endpoint."""
     return run.median_survival(frame[f"{endpoint}_months"].to_numpy(), frame[f"{endpoint}_event"])
 
 
 def _alive(frame: pd.DataFrame, months: float) -> float:
+    """Survival probability at one time."""
     return run.survival_at(frame["os_months"].to_numpy(), frame["os_event"], months)
 
 
 def _by(frame: pd.DataFrame, column: str, level: str) -> pd.DataFrame:
+    """Rows at one level of a column."""
     return frame[np.asarray(frame[column] == level)]
 
 
@@ -132,6 +135,7 @@ def arm_medians(
 
 
 def _hazard_ratio(frame: pd.DataFrame, x: Any) -> tuple[float, float]:
+    """Log hazard ratio of the first covariate and its standard error."""
     beta, se = run.cox(x, frame["os_months"].to_numpy(), frame["os_event"])
     return float(beta[0]), float(se[0])
 

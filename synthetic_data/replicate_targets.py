@@ -86,6 +86,7 @@ def _around(published: float, width: float, interval: tuple[float, float] | None
 
 
 def _upton_bands(specimen: str) -> dict[str, Band]:
+    """Two points around each group's percentage, with its exact interval."""
     counts = _figure("upton-2005", f"{specimen}_counts")
     bands = {}
     for i, level in enumerate(("good", "intermediate", "poor", "non_clear")):
@@ -107,6 +108,7 @@ def _medians(name: str, figure: str, labels: Iterable[str], relative: float) -> 
 
 
 def _percy_bands() -> dict[str, Band]:
+    """Hazard ratios and widths of their intervals for both margins."""
     bands = {}
     for name in ("il2", "ifn"):
         ratio, low, high = _figure("percy-quattro", f"{name}_hazard_ratio")
@@ -117,6 +119,7 @@ def _percy_bands() -> dict[str, Band]:
 
 
 def _ives_bands() -> dict[str, Band]:
+    """Pooled ratios on the log scale."""
     bands = {}
     for label, figure in (
         ("ln response odds ratio", "response_odds_ratio"),
@@ -128,6 +131,7 @@ def _ives_bands() -> dict[str, Band]:
 
 
 def _select_band() -> dict[str, Band]:
+    """A point and a half around 25%."""
     low, high = _figure("select", "response_interval")
     return {"responding, %": _around(25.0, 1.5, (low, high))}
 
@@ -139,11 +143,11 @@ def _percent_bands(name: str, figure: str, labels: Iterable[str], width: float) 
 
 _RISK = ("favourable", "intermediate", "poor")
 _ARMS = ("biochemotherapy", "chemotherapy")
+_OS = "median OS, months"
 
 
-def stochastic_checks() -> tuple[Stochastic, ...]:
-    """Every stochastic check, in the order of the targets."""
-    os_label = "median OS, months"
+def _pattern_checks() -> tuple[Stochastic, ...]:
+    """Histology pattern and SELECT: T5 to T11."""
     return (
         Stochastic(
             "T5",
@@ -189,22 +193,29 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             measure.select_model,
             {
                 "odds ratio good against poor": Band(NOT_PRINTED, 0.5, 1.1),
-                "its 95% interval spans 1, share": Band(NOT_PRINTED, 0.8, 1.0),
+                "its 95% interval spans 1, share": Band(NOT_PRINTED, 0.9, 1.0),
             },
+            share=4.0,
         ),
         Stochastic(
             "T11",
             "select",
             None,
             measure.one_median,
-            _medians("select", "os_median", [os_label], 0.05),
+            _medians("select", "os_median", [_OS], 0.05),
         ),
+    )
+
+
+def _renal_checks() -> tuple[Stochastic, ...]:
+    """Renal cancer trials and registries: T12 to T16."""
+    return (
         Stochastic(
             "T12",
             "fyfe-1995",
             None,
             measure.fisher,
-            _medians("fyfe-1995", "os_median", [os_label], 0.05)
+            _medians("fyfe-1995", "os_median", [_OS], 0.05)
             | {
                 "alive at 5 years": Band(NOT_PRINTED, 0.10, 0.20),
                 "alive at 10 years": Band(NOT_PRINTED, 0.10, 0.20),
@@ -218,7 +229,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             _medians(
                 "mcdermott-2005",
                 "os_median",
-                [f"{k} {os_label}" for k in ("hd_il2", "sc_il2_ifn")],
+                [f"{k} {_OS}" for k in ("hd_il2", "sc_il2_ifn")],
                 0.07,
             ),
         ),
@@ -231,17 +242,23 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "proclaim",
             None,
             measure.proclaim,
-            _medians("proclaim", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05)
+            _medians("proclaim", "os_median", [f"{k} {_OS}" for k in _RISK], 0.05)
             | _percent_bands(
                 "proclaim", "alive_2_years", [f"{k} alive at 2 years, %" for k in _RISK], 3.0
             ),
         ),
+    )
+
+
+def _melanoma_checks() -> tuple[Stochastic, ...]:
+    """Melanoma trials, pooled trials and genotype: T18 to T23."""
+    return (
         Stochastic(
             "T18",
             "atkins-melanoma",
             None,
             measure.one_median,
-            _medians("atkins-melanoma", "os_median", [os_label], 0.05),
+            _medians("atkins-melanoma", "os_median", [_OS], 0.05),
         ),
         Stochastic(
             "T20",
@@ -249,7 +266,7 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             None,
             measure.e3695,
             _medians("e3695", "pfs_median", [f"{k} median PFS, months" for k in _ARMS], 0.05)
-            | _medians("e3695", "os_median", [f"{k} {os_label}" for k in _ARMS], 0.05)
+            | _medians("e3695", "os_median", [f"{k} {_OS}" for k in _ARMS], 0.05)
             | _percent_bands(
                 "e3695", "alive_1_year", [f"{k} alive at 1 year, %" for k in _ARMS], 3.0
             ),
@@ -263,11 +280,17 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             _medians(
                 "ugurel-2008",
                 "stage_iv_median",
-                [f"stage IV {k} {os_label}" for k in ("carriers", "non-carriers")],
+                [f"stage IV {k} {_OS}" for k in ("carriers", "non-carriers")],
                 0.07,
             )
             | {"whole cohort hazard ratio": Band(NOT_PRINTED, 0.9, 1.1)},
         ),
+    )
+
+
+def _tissue_checks() -> tuple[Stochastic, ...]:
+    """Tissue CAIX: T24 to T26."""
+    return (
         Stochastic(
             "T24",
             "leibovich-2007",
@@ -308,6 +331,12 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             | {"interaction P < .05, share": Band(NOT_PRINTED, 0.03, 0.08)},
             share=4.0,
         ),
+    )
+
+
+def _serum_and_risk_checks() -> tuple[Stochastic, ...]:
+    """Serum VEGF, risk groups and grade: T27 to T31."""
+    return (
         Stochastic(
             "T27",
             "negrier-vegf",
@@ -345,14 +374,14 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             "motzer-2002",
             None,
             measure.arm_medians("mskcc", _RISK),
-            _medians("motzer-2002", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05),
+            _medians("motzer-2002", "os_median", [f"{k} {_OS}" for k in _RISK], 0.05),
         ),
         Stochastic(
             "T30",
             "imdc",
             None,
             measure.imdc,
-            _medians("imdc", "os_median", [f"{k} {os_label}" for k in _RISK], 0.05)
+            _medians("imdc", "os_median", [f"{k} {_OS}" for k in _RISK], 0.05)
             | {"C by factors": _around(0.71, 0.03), "C by group": _around(0.664, 0.03)},
         ),
         Stochastic(
@@ -362,6 +391,17 @@ def stochastic_checks() -> tuple[Stochastic, ...]:
             measure.dagher,
             _percent_bands("dagher-isup", "grade_percent", [f"grade {g}, %" for g in "1234"], 1.0),
         ),
+    )
+
+
+def stochastic_checks() -> tuple[Stochastic, ...]:
+    """Every stochastic check, in the order of the targets."""
+    return (
+        *_pattern_checks(),
+        *_renal_checks(),
+        *_melanoma_checks(),
+        *_tissue_checks(),
+        *_serum_and_risk_checks(),
     )
 
 
