@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 __all__ = [
     "REASONS",
     "BatchFit",
+    "checked_counts",
     "fit_batch",
     "fit_batch_columns",
     "fit_batch_outcomes",
+    "null_coefficients",
     "resample_counts",
 ]
 
@@ -211,7 +213,7 @@ def fit_batch(
     same_length(table, outcome)
     n, p = table.shape
     _check_settings(ties, n_null, p, threads)
-    counts = _check_weights(weights, n)
+    counts = checked_counts(weights, n)
     _, codes = strata_codes(strata, n)
     event, duration = outcome["event"].copy(), outcome["duration"].copy()
     cohort = sort_cohort(table, event, duration, stratum=codes)
@@ -384,7 +386,7 @@ def fit_batch_columns(
     cohort = sort_cohort(table, event, duration, stratum=codes)
     begun = np.zeros(q + tested.shape[2])
     if q and event.any():
-        begun[:q] = _null_fit(cohort, ties)
+        begun[:q] = null_coefficients(cohort, ties)
     rows = np.ascontiguousarray(cohort.X)
     base = layout.Base(
         rows, np.exp(rows @ begun[:q]), begun, cohort.order,
@@ -578,15 +580,23 @@ def _reason(cohort: SortedCohort, fit: Any) -> int:
     return OK if fit.converged else UNSETTLED
 
 
-def _null_fit(cohort: SortedCohort, ties: Ties) -> Floats:
-    """Scaled coefficients of the null model, refused where there are none."""
+def null_coefficients(cohort: SortedCohort, ties: Ties) -> Floats:
+    """Coefficients of a null model on the sorted cohort's scaled columns.
+
+    Raises
+    ------
+    NotEstimableError
+        If it has no finite maximum.
+    """
     from biomarker.survival.partial_likelihood import PartialLikelihood, maximise
 
+    if len(cohort.columns) == 0:
+        return np.zeros(0)
     fit = maximise(PartialLikelihood(cohort, ties), np.zeros(len(cohort.columns)))
     reason = _reason(cohort, fit)
     if reason != OK:
         raise NotEstimableError(
-            "fixed must hold columns whose Cox model has a finite maximum; got a fit that ended as "
+            "the null model must have a finite maximum; got a fit that ended as "
             f"{REASONS[reason]!r}. Drop or merge columns."
         )
     return fit.coef
@@ -635,8 +645,14 @@ def _check_settings(ties: str, n_null: int, p: int, threads: int) -> None:
         raise CohortError(f"threads must be at least 1; got {threads}.")
 
 
-def _check_weights(weights: npt.ArrayLike, n: int) -> npt.NDArray[np.uint16]:
-    """Pass counts of patients as uint16."""
+def checked_counts(weights: npt.ArrayLike, n: int) -> npt.NDArray[np.uint16]:
+    """Pass counts of patients as uint16, shape (n_replicates, n).
+
+    Raises
+    ------
+    CohortError
+        If they are not whole numbers from 0 to 65,535 of that shape.
+    """
     counts = np.asarray(weights)
     if counts.ndim != 2 or counts.shape[1] != n or counts.dtype.kind not in "iu":
         raise CohortError(
