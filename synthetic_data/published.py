@@ -75,7 +75,8 @@ def couple(rng: np.random.Generator, pfs: Floats, os_months: Floats, rounds: int
     """Rearrange survival times so that none is shorter than its PFS, as loosely as that allows.
 
     Starts from equal ranks, then swaps the survival times of random pairs wherever both still
-    satisfy PFS <= OS. Both distributions stay exactly what they were.
+    satisfy PFS <= OS. Both distributions stay what they were, except where the two samples' sorted
+    values cross by chance: there survival is raised to the PFS.
 
     Parameters
     ----------

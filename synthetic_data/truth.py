@@ -68,6 +68,10 @@ class Truth:
         order = ["marker", "endpoint", "kind", "quantity", "value", "mc_se", "unit", "direction"]
         return table[order]
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able statement of this cohort's truth, its marker table included."""
+        return self.declaration(self.plan)
+
     @classmethod
     def declaration(cls, plan: Plan, markers: bool = True) -> dict[str, Any]:
         """JSON-able statement of what was declared, with the marker table if asked for.

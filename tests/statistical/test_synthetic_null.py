@@ -62,6 +62,13 @@ def test_null_interaction_p_values_are_uniform(null, marker):
     assert kstest(p_values(null, marker, 2000), "uniform").pvalue > 0.01
 
 
+@pytest.mark.parametrize("marker", ["vegf", "fibronectin", "ccr5"])
+def test_null_p_values_of_the_melanoma_design_are_uniform(marker):
+    """The other randomised design is as honest, over 500 null cohorts of 700."""
+    data = drawn("il2-melanoma", 500 * SIZE, seed=102)
+    assert kstest(p_values(data, marker, 500), "uniform").pvalue > 0.01
+
+
 def test_null_markers_are_prognostic_of_nothing(null):
     """Without declared effects no marker is associated with survival or response in control."""
     control = null["arm"] == 0

@@ -98,7 +98,8 @@ def test_benefit_columns_are_treated_minus_control(truth):
 
 def test_the_declaration_is_json_with_units(truth):
     """The truth file's statement survives JSON and names design, effects and censoring."""
-    declared = json.loads(json.dumps(Truth.declaration(truth.plan)))
+    declared = json.loads(json.dumps(truth.to_dict()))
+    assert declared == json.loads(json.dumps(Truth.declaration(truth.plan)))
     assert declared["design"] == "il2-rcc"
     assert len(declared["effects"]) == 3
     assert {"unit", "direction"} <= set(declared["effects"][0])
