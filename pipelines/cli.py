@@ -85,6 +85,11 @@ def _next(text: str) -> None:
     click.echo(f"\nNext: {text}", err=True)
 
 
+def _with_store(store: str | None) -> str:
+    """The store flag to repeat in a suggestion, where one was given."""
+    return f" --store {store}" if store else ""
+
+
 _json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _study_flag = click.option(
     "--study", "study_name", default="il2", show_default=True, metavar="NAME|FILE",
@@ -139,7 +144,10 @@ def study(source: str, out: str | None, name: str | None) -> None:
 
     write_text(out, text)
     click.echo(f"Drafted {out}. Confirm every line marked CHECK.")
-    _next(f"biomarker check {source} --study {out}")
+    if "[endpoints." in text.replace("# [endpoints.", ""):
+        _next(f"biomarker check {source} --study {out}")
+    else:
+        _next(f"add an endpoint to {out}, then: biomarker check {source} --study {out}")
 
 
 @main.command()
@@ -233,12 +241,15 @@ def train(
         return
     from pipelines.terminal import table
 
-    click.echo(table(result.performance_rows()))
-    click.echo("")
+    for rows in result.performance_tables():
+        click.echo(table(rows) + "\n")
     for line in result.places():
         click.echo(line)
     first = next(iter(result.registered))
-    _next(f"biomarker score NEW.csv --model models:/{first}@candidate --out scores.parquet")
+    _next(
+        f"biomarker score NEW.csv --model models:/{first}@candidate --out scores.parquet"
+        + _with_store(store)
+    )
 
 
 @main.command()
@@ -367,7 +378,10 @@ def promote(name: str, version: int | None, store: str | None) -> None:
     chosen, former = run_promotion(name, version, store)
     before = f" (before: version {former})" if former is not None else ""
     click.echo(f"{name}: version {chosen} is champion{before}")
-    _next(f"biomarker score FILE --model models:/{name}@champion --out scores.parquet")
+    _next(
+        f"biomarker score FILE --model models:/{name}@champion --out scores.parquet"
+        + _with_store(store)
+    )
 
 
 @main.command()

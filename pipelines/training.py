@@ -38,6 +38,10 @@ __all__ = ["FitRecorder", "TrainResult", "fit_study", "train"]
 FitRecorder = Callable[[str, str, dict[str, Any], int, Any], None]
 
 # What decides which model of an endpoint becomes the candidate: a proper score, out of fold.
+HEADLINE = {
+    "survival": ("uno_concordance_index", "integrated_brier_skill"),
+    "response": ("roc_auc", "response_brier"),
+}
 KINDS: tuple[ModelKind, ...] = ("survival", "response")
 SELECTION = {"survival": ("integrated_brier_skill", +1), "response": ("log_loss", -1)}
 
@@ -66,23 +70,12 @@ class TrainResult:
     registered: Mapping[str, Mapping[str, int]]
     run_id: str
 
-    def performance_rows(self) -> list[dict[str, Any]]:
-        """Headline performance, one row a model, for a terminal."""
-        rows = []
-        for model in self.run.models:
-            headline = (
-                ("uno_concordance_index", "integrated_brier_skill")
-                if model.kind == "survival"
-                else ("roc_auc", "response_brier")
-            )
-            row = {"endpoint": model.endpoint, "model": model.name}
-            for metric in headline:
-                found = next(p for p in model.nested.performance if p.metric == metric)
-                row[metric.replace("_", " ")] = _with_interval(found)
-            row["patients"] = str(model.nested.n_patients)
-            row["candidate"] = "yes" if self.run.best[model.endpoint] == model.name else ""
-            rows.append(row)
-        return rows
+    def performance_tables(self) -> list[list[dict[str, Any]]]:
+        """Headline performance for a terminal: a table an endpoint, a row a model."""
+        return [
+            [_headline(model, model.name == best) for model in self.run.models if model.endpoint == e]
+            for e, best in self.run.best.items()
+        ]
 
     def places(self) -> list[str]:
         """Where the results are, as lines for a person."""
@@ -434,6 +427,15 @@ def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _headline(model: ModelRun, candidate: bool) -> dict[str, Any]:
+    """A model's two main metrics with their intervals, for one row of a terminal's table."""
+    row: dict[str, Any] = {"endpoint": model.endpoint, "model": model.name}
+    for metric in HEADLINE[model.kind]:
+        found = next(p for p in model.nested.performance if p.metric == metric)
+        row[metric.replace("_", " ")] = _with_interval(found)
+    return row | {"patients": model.nested.n_patients, "candidate": "yes" if candidate else ""}
 
 
 def _with_interval(estimate: Any) -> str:
