@@ -152,7 +152,8 @@ def _control_rows(controls: pd.DataFrame) -> list[str]:
         "",
         "The three truths are drawn from the same patients and luck, so a marker's rows rise "
         "and fall together. Two further prognostic-only runs of 3,000 cohorts each, with other "
-        "seeds, gave fibronectin 4.9% and 4.8% (Kolmogorov-Smirnov p .18 and .34) and VEGF 5.5% and 5.4%.",
+        "seeds, gave fibronectin 4.9% and 4.8% (Kolmogorov-Smirnov p .18 and .34) and VEGF 5.5% "
+        "and 5.4%.",
         "",
         "| Truth | Marker | Rejected at 5% | Kolmogorov-Smirnov p against uniform |",
         "|---|---|---|---|",
