@@ -94,6 +94,14 @@ class Truth:
         }
         if not plan.published:
             declared["censoring"] = dict(plan.design["censoring"])
+            declared["z"] = {
+                "formula": "z = (transform(value) - centre) / scale; levels count from 0",
+                "markers": {name: dict(spec) for name, spec in plan.design["markers"].items()},
+            }
+            declared["marginal"] = (
+                "what fits of arm and measured marker alone converge to under this censoring, in "
+                "a file without missing values; standard errors are those of the internal draw"
+            )
         if markers and not plan.published:
             table = cls(plan, pd.DataFrame()).markers
             declared["markers"] = table.to_dict(orient="records")

@@ -104,6 +104,7 @@ def test_the_declaration_is_json_with_units(truth):
     assert len(declared["effects"]) == 3
     assert {"unit", "direction"} <= set(declared["effects"][0])
     assert declared["censoring"]["kind"] == "independent"
+    assert declared["z"]["markers"]["vegf"]["scale"] == 0.83
     assert len(declared["markers"]) == len(truth.markers)
 
 
