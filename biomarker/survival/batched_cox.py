@@ -218,9 +218,9 @@ def fit_batch(
     event, duration = outcome["event"].copy(), outcome["duration"].copy()
     cohort = sort_cohort(table, event, duration, stratum=codes)
     begun = _starting_point(cohort, cohort.scale, start, n_null, ties)
-    rows = np.ascontiguousarray(cohort.X)
+    rows = _padded(cohort.X)
     base = layout.Base(
-        rows, np.exp(rows @ begun), begun, cohort.order,
+        rows, _risk(cohort.X, begun), begun, cohort.order,
         cohort.begin, cohort.mid, cohort.end, cohort.first, np.empty(0, dtype=np.int64),
     )  # fmt: skip
     at_null = not np.any(begun) and n_null == 0
@@ -297,7 +297,7 @@ def fit_batch_outcomes(
     _, codes = strata_codes(strata, n)
     centre, scale = table.mean(axis=0), table.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    rows = np.ascontiguousarray((table - centre) / scale)
+    rows = (table - centre) / scale
     begun = np.zeros(p) if start is None else _given_start(start, scale)
     if np.max(np.abs(rows @ begun), initial=0.0) > _REACH:
         begun = np.zeros(p)
@@ -305,8 +305,8 @@ def fit_batch_outcomes(
         begun[n_null:] = 0.0
     none = np.empty(0, dtype=np.int64)
     base = layout.Base(
-        rows, np.exp(rows @ begun), begun, none, none, none, none, np.empty(0, dtype=np.bool_),
-        none if codes is None else codes,
+        _padded(rows), _risk(rows, begun), begun, none, none, none, none,
+        np.empty(0, dtype=np.bool_), none if codes is None else codes,
     )  # fmt: skip
     at_null = n_null == 0 and not np.any(begun)
     if score_only and not (at_null or n_null):
@@ -389,7 +389,7 @@ def fit_batch_columns(
         begun[:q] = null_coefficients(cohort, ties)
     rows = np.ascontiguousarray(cohort.X)
     base = layout.Base(
-        rows, np.exp(rows @ begun[:q]), begun, cohort.order,
+        rows, _risk(rows, begun[:q]), begun, cohort.order,
         cohort.begin, cohort.mid, cohort.end, cohort.first, np.empty(0, dtype=np.int64),
     )  # fmt: skip
     fits = _run(
@@ -413,6 +413,17 @@ def fit_batch_columns(
 
 
 _Problem = tuple[Floats, Flags, Floats, Ints | None]
+
+
+def _padded(rows: Floats) -> Floats:
+    """Rows with at least three columns, the missing ones 0, as the compiled path wants them."""
+    return np.pad(rows, ((0, 0), (0, max(3 - rows.shape[1], 0))))
+
+
+def _risk(rows: Floats, coef: Floats) -> Floats:
+    """Risks, summed in an order that no linear-algebra library chooses."""
+    risk: Floats = np.exp((rows * coef).sum(axis=1))
+    return risk
 
 
 def _batch(

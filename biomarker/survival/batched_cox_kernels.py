@@ -9,7 +9,7 @@ h S1 - k D1 to the expected score and h S2 - k D2 - sum z^2 (S1 - f D1)(S1 - f D
 information. Only products of denominators are needed for the likelihood: logs are taken of runs.
 
 Every replicate is computed by one thread in one order, so results do not depend on how replicates
-are shared out. The only fast-math flag is ``contract`` (fused multiply-add).
+are shared out. Fast-math flags are named one by one; none of them assumes that NaN is absent.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _STEPS = 15  # what settles has settled by then; the rest is looked at with care
 _HALVINGS = 20
 _SETTLED = 1e-11  # predicted error, in standard deviations of a column, of the last step
 _CLOSE = 1e-3  # a step this short may be the last
+_NOTHING = 1e-8  # a step this short is taken without looking: nothing else would change by more
 _PIVOT = 1e-9  # share of a column's information that the columns before it must leave
 _FLOOR = 1e-6  # information per event and variance of a column: less is looked at with care
 _ROUNDING = 1e-13
@@ -43,7 +44,8 @@ _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the low bits
 
-COMPILE = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Not cached one by one: see the stamp in batched_cox_layout.
+COMPILE = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Work(NamedTuple):
@@ -133,7 +135,6 @@ def _risks(work: Work, coef: Floats, p: int, m: int) -> bool:
                 eta[i] += b * c[i]
     out = 0
     for i in range(m):
-        # Written so that a missing value counts as out of reach.
         out += not abs(eta[i]) < _FAR
     if out > 0:
         return False
@@ -166,79 +167,60 @@ def _risks(work: Work, coef: Floats, p: int, m: int) -> bool:
 
 
 @njit(**COMPILE)
-def _evaluate_three(work: Work, risk: Floats, n_times: int, efron: bool) -> float:
-    """Return the sum of log denominators; fill gradient and information of three columns."""
+def _evaluate_three(work: Work, risk: Floats, m: int, n_times: int, efron: bool) -> float:
+    """Return the sum of log denominators; fill gradient and information of three columns.
+
+    One sweep up gives the squares of risk-set means, one sweep down the hazard that each row
+    accrues, whose weighted squares are the rest of the information.
+    """
     c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
     begin, mid, end, first, deaths = work.begin, work.mid, work.end, work.first, work.deaths
     s = sa = sb = sc = 0.0
-    saa = sab = sac = sbb = sbc = scc = 0.0
-    ga, gb, gc = work.observed[0], work.observed[1], work.observed[2]
     haa = hab = hac = hbb = hbc = hcc = 0.0
     logs = 0.0
     product = 1.0
     for k in range(n_times):
         if first[k]:
             s = sa = sb = sc = 0.0
-            saa = sab = sac = sbb = sbc = scc = 0.0
         for i in range(begin[k], end[k]):
             r = risk[i]
-            x, y, z = c0[i], c1[i], c2[i]
-            rx, ry, rz = r * x, r * y, r * z
             s += r
-            sa += rx
-            sb += ry
-            sc += rz
-            saa += rx * x
-            sab += rx * y
-            sac += rx * z
-            sbb += ry * y
-            sbc += ry * z
-            scc += rz * z
+            sa += r * c0[i]
+            sb += r * c1[i]
+            sc += r * c2[i]
         d = deaths[k]
         if d == 1 or not efron:
             v = 1.0 / s
             a, b, c = v * sa, v * sb, v * sc
             w = float(d)
-            ga -= w * a
-            gb -= w * b
-            gc -= w * c
-            haa += w * (v * saa - a * a)
-            hab += w * (v * sab - a * b)
-            hac += w * (v * sac - a * c)
-            hbb += w * (v * sbb - b * b)
-            hbc += w * (v * sbc - b * c)
-            hcc += w * (v * scc - c * c)
+            haa += w * a * a
+            hab += w * a * b
+            hac += w * a * c
+            hbb += w * b * b
+            hbc += w * b * c
+            hcc += w * c * c
+            work.hazard[k] = work.hazard_dying[k] = w * v
             for _ in range(d):
                 product *= s
                 if not _SMALL < product < _HUGE:
                     logs += np.log(product)
                     product = 1.0
             continue
-        t = ta = tb = tc = 0.0
-        taa = tab = tac = tbb = tbc = tcc = 0.0
-        for i in range(mid[k], end[k]):
+        i = mid[k]
+        t = risk[i]
+        ta, tb, tc = t * c0[i], t * c1[i], t * c2[i]
+        for i in range(mid[k] + 1, end[k]):
             r = risk[i]
-            x, y, z = c0[i], c1[i], c2[i]
-            rx, ry, rz = r * x, r * y, r * z
             t += r
-            ta += rx
-            tb += ry
-            tc += rz
-            taa += rx * x
-            tab += rx * y
-            tac += rx * z
-            tbb += ry * y
-            tbc += ry * z
-            tcc += rz * z
+            ta += r * c0[i]
+            tb += r * c1[i]
+            tc += r * c2[i]
         h = hf = h2 = hf2 = hff2 = 0.0
         part = 1.0 / d
         for q in range(d):
             f = q * part
             u = s - f * t
             product *= u
-            if not _SMALL < product < _HUGE:
-                logs += np.log(product)
-                product = 1.0
             v = 1.0 / u
             h += v
             hf += f * v
@@ -247,32 +229,88 @@ def _evaluate_three(work: Work, risk: Floats, n_times: int, efron: bool) -> floa
             v *= f
             hf2 += v
             hff2 += f * v
-        ga -= h * sa - hf * ta
-        gb -= h * sb - hf * tb
-        gc -= h * sc - hf * tc
+            if not _SMALL < product < _HUGE:
+                logs += np.log(product)
+                product = 1.0
+        work.hazard[k] = h
+        work.hazard_dying[k] = h - hf
         ua, va = h2 * sa - hf2 * ta, hf2 * sa - hff2 * ta
         ub, vb = h2 * sb - hf2 * tb, hf2 * sb - hff2 * tb
         uc, vc = h2 * sc - hf2 * tc, hf2 * sc - hff2 * tc
-        haa += (h * saa - hf * taa) - (ua * sa - va * ta)
-        hab += (h * sab - hf * tab) - (ua * sb - va * tb)
-        hac += (h * sac - hf * tac) - (ua * sc - va * tc)
-        hbb += (h * sbb - hf * tbb) - (ub * sb - vb * tb)
-        hbc += (h * sbc - hf * tbc) - (ub * sc - vb * tc)
-        hcc += (h * scc - hf * tcc) - (uc * sc - vc * tc)
-    gradient, information = work.gradient, work.information
-    gradient[0], gradient[1], gradient[2] = ga, gb, gc
-    information[0, 0], information[1, 1], information[2, 2] = haa, hbb, hcc
-    information[0, 1], information[0, 2], information[1, 2] = hab, hac, hbc
+        haa += ua * sa - va * ta
+        hab += ua * sb - va * tb
+        hac += ua * sc - va * tc
+        hbb += ub * sb - vb * tb
+        hbc += ub * sc - vb * tc
+        hcc += uc * sc - vc * tc
+    _accrue(work, risk, m, n_times)
+    _sum_three(work, m)
+    information = work.information
+    information[0, 0] -= haa
+    information[1, 1] -= hbb
+    information[2, 2] -= hcc
+    information[0, 1] -= hab
+    information[0, 2] -= hac
+    information[1, 2] -= hbc
     return logs + np.log(product)
 
 
 @njit(**COMPILE)
-def _evaluate_many(work: Work, risk: Floats, p: int, n_times: int, efron: bool) -> float:
-    """As :func:`_evaluate_three` for any number of columns.
+def _accrue(work: Work, risk: Floats, m: int, n_times: int) -> None:
+    """Fill ``share`` with each row's expected events: its risk times the hazard it accrues.
 
-    One sweep up gives the squares of risk-set means, one sweep down the hazard that each row
-    accrues, whose weighted squares are the rest of the information.
+    Rows that left before any death of their stratum accrue none.
     """
+    share, begin, mid, end = work.share, work.begin, work.mid, work.end
+    level = 0.0
+    later = m
+    for back in range(n_times):
+        k = n_times - 1 - back
+        if k == n_times - 1 or work.first[k + 1]:
+            level = 0.0
+            for i in range(end[k], later):
+                share[i] = 0.0
+        later = begin[k]
+        dying = level + work.hazard_dying[k]
+        for i in range(mid[k], end[k]):
+            share[i] = risk[i] * dying
+        level += work.hazard[k]
+        for i in range(begin[k], mid[k]):
+            share[i] = risk[i] * level
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _sum_three(work: Work, m: int) -> None:
+    """Start gradient and information from the rows' expected events.
+
+    Sums may be taken in another order, so that they vectorise; the order is the compiler's, once
+    and for all.
+    """
+    c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
+    share, information, observed = work.share, work.information, work.observed
+    ga = gb = gc = haa = hab = hac = hbb = hbc = hcc = 0.0
+    for i in range(m):
+        e, x, y, z = share[i], c0[i], c1[i], c2[i]
+        ex, ey, ez = e * x, e * y, e * z
+        ga += ex
+        gb += ey
+        gc += ez
+        haa += ex * x
+        hab += ex * y
+        hac += ex * z
+        hbb += ey * y
+        hbc += ey * z
+        hcc += ez * z
+    work.gradient[0] = observed[0] - ga
+    work.gradient[1] = observed[1] - gb
+    work.gradient[2] = observed[2] - gc
+    information[0, 0], information[1, 1], information[2, 2] = haa, hbb, hcc
+    information[0, 1], information[0, 2], information[1, 2] = hab, hac, hbc
+
+
+@njit(**COMPILE)
+def _evaluate_many(work: Work, risk: Floats, p: int, m: int, n_times: int, efron: bool) -> float:
+    """As :func:`_evaluate_three` for any number of columns."""
     rows, begin, mid, end, first = work.rows, work.begin, work.mid, work.end, work.first
     total, dying, one, two = work.sums[0], work.sums[1], work.sums[2], work.sums[3]
     gradient, information = work.gradient, work.information
@@ -339,16 +377,9 @@ def _evaluate_many(work: Work, risk: Floats, p: int, n_times: int, efron: bool) 
             two[j] = rest * dying[j]
         _subtract_square(information, one, p)
         _subtract_square(information, two, p)
-    level = 0.0
-    for back in range(n_times):
-        k = n_times - 1 - back
-        if k == n_times - 1 or first[k + 1]:
-            level = 0.0
-        for i in range(mid[k], end[k]):
-            _add_row(work, rows, i, risk[i] * (level + work.hazard_dying[k]), p)
-        level += work.hazard[k]
-        for i in range(begin[k], mid[k]):
-            _add_row(work, rows, i, risk[i] * level, p)
+    _accrue(work, risk, m, n_times)
+    for i in range(m):
+        _add_row(work, rows, i, work.share[i], p)
     return logs + np.log(product)
 
 
@@ -382,9 +413,9 @@ def _evaluate(
             return -np.inf, 0.0
         risk = work.risk
     if p <= 3:
-        logs = _evaluate_three(work, risk, n_times, efron)
+        logs = _evaluate_three(work, risk, m, n_times, efron)
     else:
-        logs = _evaluate_many(work, risk, p, n_times, efron)
+        logs = _evaluate_many(work, risk, p, m, n_times, efron)
     gains = 0.0
     for j in range(p):
         gains += coef[j] * work.observed[j]
@@ -448,6 +479,31 @@ def _null_value(work: Work, n_times: int, efron: bool) -> float:
 
 
 @njit(**COMPILE)
+def _longest(step: Floats, p: int) -> float:
+    """Largest component of a step."""
+    length = 0.0
+    for j in range(p):
+        length = max(length, abs(step[j]))
+    return length
+
+
+@njit(**COMPILE)
+def _step_on_paper(work: Work, p: int, columns: int) -> float:
+    """Take a tiny Newton step by the quadratic at hand; returns the gain in log-likelihood."""
+    gain = 0.0
+    for j in range(columns):
+        gain += 0.5 * work.gradient[j] * work.step[j]
+    for j in range(p):
+        for k in range(columns):
+            a = work.information[j, k] if j <= k else work.information[k, j]
+            work.gradient[j] -= a * work.step[k]
+    for j in range(columns):
+        work.coef[j] += work.step[j]
+        work.trial[j] = work.coef[j]
+    return gain
+
+
+@njit(**COMPILE)
 def fit_one(
     work: Work,
     p: int,
@@ -464,10 +520,10 @@ def fit_one(
     """Fit the replicate laid out in ``work``; returns its status.
 
     Climbs over the first ``n_null`` columns and from there over all p; each model ends evaluated
-    at its maximum. ``summary`` receives the log-likelihood of the null model and of the full one,
-    and the score statistic of the remaining columns at the null fit (NaN where the climb starts
-    elsewhere). Coefficients and information stay in ``work``. A climb starts at ``start``, where
-    ``risk_start`` holds the risks already.
+    within ``_NOTHING`` of its maximum. ``summary`` receives the log-likelihood of the null model
+    and of the full one, and the score statistic of the remaining columns at the null fit (NaN where
+    the climb starts elsewhere). Coefficients and information stay in ``work``. A climb starts at
+    ``start``, where ``risk_start`` holds the risks already.
     """
     coef, trial, step = work.coef, work.trial, work.step
     summary[0] = summary[1] = summary[2] = np.nan
@@ -518,9 +574,18 @@ def fit_one(
             return HARD
         if finished:
             return OK
-        length = 0.0
-        for j in range(columns):
-            length = max(length, abs(step[j]))
+        length = _longest(step, columns)
+        if length <= _NOTHING and not switched:
+            value += _step_on_paper(work, p, columns)
+            summary[1] = value
+            if not in_null:
+                return OK
+            summary[0] = value
+            columns, taken, previous = p, 0, 0.0
+            in_null, switched = False, True
+            if not _solve(work, columns, floor):
+                return HARD
+            length = _longest(step, columns)
         if switched:
             statistic = 0.0
             for j in range(p):
@@ -536,7 +601,7 @@ def fit_one(
         ahead = length * length
         if previous > 0.0:
             ahead *= max(1.0, length / (previous * previous))
-        last = length <= 1e-7 or (previous > 0.0 and length <= _CLOSE and ahead <= _SETTLED)
+        last = previous > 0.0 and length <= _CLOSE and ahead <= _SETTLED
         fraction = 1.0
         halved = 0
         for j in range(columns):

@@ -6,12 +6,15 @@ Replicates of a cohort differ in how often its patients count (weights), in what
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from biomarker.survival import batched_cox_kernels as kernels
 from biomarker.survival.batched_cox_kernels import COMPILE, Flags, Floats, Ints, Work, fit_one
 
 __all__ = ["COLUMNS", "OUTCOMES", "WEIGHTS", "Base", "Batch", "Fits", "fit_range"]
@@ -22,7 +25,7 @@ WEIGHTS, OUTCOMES, COLUMNS = 0, 1, 2
 class Base(NamedTuple):
     """What all replicates share. Rows are sorted, except for outcomes: the caller's order."""
 
-    rows: Floats  # (n, p), or (n, n_fixed) for columns: centred and scaled
+    rows: Floats  # (n, max(p, 3)), or (n, n_fixed) for columns: centred and scaled, padded with 0
     risk_start: Floats  # (n,) exp(x'start)
     start: Floats  # (p,)
     order: Ints  # (n,) the caller's row number
@@ -56,39 +59,49 @@ class Fits(NamedTuple):
 
 @njit(**COMPILE)
 def _lay_weights(base: Base, batch: Batch, work: Work, b: int) -> tuple[int, int, int]:
-    """Lay out the patients that count; returns rows, death times and deaths."""
+    """Lay out the patients that count; returns rows, death times and deaths.
+
+    Written without a branch on the weight: a patient of weight 0 is overwritten by the next.
+    """
     rows, begin, mid, end, first = base.rows, base.begin, base.mid, base.end, base.first
-    weights, order = batch.weights, base.order
-    p = rows.shape[1]
+    weights, order = batch.weights[b], base.order
+    p = len(base.start)
     c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
+    oa = ob = oc = 0.0
     m = n_times = joined = total = 0
     fresh = True
     for k in range(len(begin)):
         if first[k]:
             fresh = True
             joined = m
-        middle = m
-        d = 0
-        for i in range(begin[k], end[k]):
-            if i == mid[k]:
-                middle = m
-            count: int = weights[b, order[i]]
+        for i in range(begin[k], mid[k]):
+            count: int = weights[order[i]]
             w = float(count)
-            # Written without a branch: a patient of weight 0 is overwritten by the next.
             work.weight[m] = w
             work.risk_start[m] = w * base.risk_start[i]
-            if p == 3:
+            if p <= 3:
                 c0[m], c1[m], c2[m] = rows[i, 0], rows[i, 1], rows[i, 2]
             else:
                 for j in range(p):
-                    work.columns[j, m] = rows[i, j]
-                if p > 3:
-                    for j in range(p):
-                        work.rows[m, j] = rows[i, j]
-            if i >= mid[k]:
-                d += count
+                    work.columns[j, m] = work.rows[m, j] = rows[i, j]
+            m += 1 if count > 0 else 0
+        middle = m
+        d = 0
+        for i in range(mid[k], end[k]):
+            count = weights[order[i]]
+            w = float(count)
+            work.weight[m] = w
+            work.risk_start[m] = w * base.risk_start[i]
+            if p <= 3:
+                c0[m], c1[m], c2[m] = rows[i, 0], rows[i, 1], rows[i, 2]
+                oa += w * rows[i, 0]
+                ob += w * rows[i, 1]
+                oc += w * rows[i, 2]
+            else:
                 for j in range(p):
+                    work.columns[j, m] = work.rows[m, j] = rows[i, j]
                     work.observed[j] += w * rows[i, j]
+            d += count
             m += 1 if count > 0 else 0
         work.begin[n_times] = joined
         work.mid[n_times] = middle
@@ -100,6 +113,8 @@ def _lay_weights(base: Base, batch: Batch, work: Work, b: int) -> tuple[int, int
             n_times += 1
             joined = m
             fresh = False
+    if p <= 3:
+        work.observed[0], work.observed[1], work.observed[2] = oa, ob, oc
     return m, n_times, total
 
 
@@ -127,7 +142,7 @@ def _sort(base: Base, batch: Batch, work: Work, b: int, ends: Ints) -> None:
 @njit(**COMPILE)
 def _place(base: Base, work: Work, row: int, m: int) -> None:
     """Copy one patient to position m."""
-    p = base.rows.shape[1]
+    p = len(base.start)
     work.risk_start[m] = base.risk_start[row]
     for j in range(p):
         work.columns[j, m] = base.rows[row, j]
@@ -142,7 +157,7 @@ def _lay_outcomes(base: Base, batch: Batch, work: Work, b: int, ends: Ints) -> t
     _sort(base, batch, work, b, ends)
     duration, event, stratum = batch.duration[b], batch.event[b], base.stratum
     strata = len(stratum) > 0
-    n, p = base.rows.shape
+    n, p = len(base.rows), len(base.start)
     n_times = total = start = joined = 0
     fresh = True
     while start < n:
@@ -231,38 +246,65 @@ def _lay_columns(
     return m, len(base.begin), total
 
 
-@njit(**COMPILE)
-def fit_range(
-    kind: int,
-    base: Base,
-    batch: Batch,
-    work: Work,
-    fits: Fits,
-    low: int,
-    high: int,
-    n_null: int,
-    null_at_start: bool,
-    efron: bool,
-    score_only: bool,
-) -> None:
-    """Fit replicates low:high."""
-    p = len(base.start)
-    ends = np.zeros((np.max(base.stratum) + 1) if len(base.stratum) > 0 else 0, np.int64)
-    for b in range(low, high):
-        work.observed[:] = 0.0
-        if kind == WEIGHTS:
-            m, n_times, total = _lay_weights(base, batch, work, b)
-        elif kind == OUTCOMES:
-            m, n_times, total = _lay_outcomes(base, batch, work, b, ends)
-        else:
-            m, n_times, total = _lay_columns(base, batch, work, b, fits.scale[b])
-        fits.n_events[b] = total
-        fits.status[b] = fit_one(
-            work, p, n_null, null_at_start, m, n_times, total, efron, score_only,
-            base.start, fits.summary[b],
-        )  # fmt: skip
-        for j in range(p):
-            fits.coef[b, j] = work.coef[j]
-            for k in range(j, p):
-                fits.information[b, j, k] = work.information[j, k]
-                fits.information[b, k, j] = work.information[j, k]
+def _stamp() -> int:
+    """A number that changes with any compiled function or constant of these two files.
+
+    numba's cache of a function notices changes in that function alone. The entry point holds all
+    the others inlined, and would be served stale after one of them changed.
+    """
+    digest = hashlib.blake2b(digest_size=6)
+    for module in (kernels.__dict__, globals()):
+        for name, value in sorted(module.items()):
+            code = getattr(getattr(value, "py_func", None), "__code__", None)
+            if code is not None:
+                digest.update(code.co_code + repr(code.co_consts + code.co_names).encode())
+            elif isinstance(value, int | float):
+                digest.update(f"{name}={value!r}".encode())
+    return int.from_bytes(digest.digest(), "little") + 1000
+
+
+def _entry(stamp: int) -> Callable[..., None]:
+    """Compile the loop over replicates, the only function of these files that is cached."""
+
+    @njit(**{**COMPILE, "cache": True})
+    def fit_range(
+        kind: int,
+        base: Base,
+        batch: Batch,
+        work: Work,
+        fits: Fits,
+        low: int,
+        high: int,
+        n_null: int,
+        null_at_start: bool,
+        efron: bool,
+        score_only: bool,
+    ) -> None:
+        """Fit replicates low:high."""
+        if kind == stamp:
+            return  # never: the mention makes the stamp part of the cached function's key
+        p = len(base.start)
+        ends = np.zeros((np.max(base.stratum) + 1) if len(base.stratum) > 0 else 0, np.int64)
+        for b in range(low, high):
+            work.observed[:] = 0.0
+            if kind == WEIGHTS:
+                m, n_times, total = _lay_weights(base, batch, work, b)
+            elif kind == OUTCOMES:
+                m, n_times, total = _lay_outcomes(base, batch, work, b, ends)
+            else:
+                m, n_times, total = _lay_columns(base, batch, work, b, fits.scale[b])
+            fits.n_events[b] = total
+            fits.status[b] = fit_one(
+                work, p, n_null, null_at_start, m, n_times, total, efron, score_only,
+                base.start, fits.summary[b],
+            )  # fmt: skip
+            for j in range(p):
+                fits.coef[b, j] = work.coef[j]
+                for k in range(j, p):
+                    fits.information[b, j, k] = work.information[j, k]
+                    fits.information[b, k, j] = work.information[j, k]
+
+    return fit_range
+
+
+fit_range = _entry(_stamp())
