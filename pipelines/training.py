@@ -23,7 +23,7 @@ from biomarker.models.zoo import ModelKind, default_zoo, model_choice
 from biomarker.resampling import joint_strata, spawn
 from biomarker.study import Study, SurvivalEndpoint
 from biomarker.survival.censoring import safe_time_grid
-from biomarker.validation.nested import NestedResult, nested_cross_validation, select_and_refit
+from biomarker.validation.nested import NestedResult, validate_and_refit
 from pipelines.bundle import save_bundle
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
@@ -73,8 +73,8 @@ class TrainResult:
     def performance_tables(self) -> list[list[dict[str, Any]]]:
         """Headline performance for a terminal: a table an endpoint, a row a model."""
         return [
-            [_headline(model, model.name == best) for model in self.run.models if model.endpoint == e]
-            for e, best in self.run.best.items()
+            [_headline(m, m.name == best) for m in self.run.models if m.endpoint == endpoint]
+            for endpoint, best in self.run.best.items()
         ]
 
     def places(self) -> list[str]:
@@ -287,31 +287,30 @@ def _fit_model(
     groups = cohort.patient_numbers[outcome.included] if cohort.n_patients < cohort.n_rows else None
     build = PipelineBuilder(plan_columns(cohort.study, cohort.features), name)
     grid = model_choice(name).grid
-    shared: dict[str, Any] = {
-        "kind": outcome.kind,
-        "times": None if plan is None else plan.times,
-        "n_inner": value["inner_folds"],
-        "strata": strata,
-        "groups": groups,
-        "seed": value["seed"],
-        "recorder": None
-        if recorder is None
-        else lambda params, seed, rows: recorder(outcome.name, name, params, seed, rows),
-    }
-    nested = nested_cross_validation(
+
+    def note(params: dict[str, Any], seed: int, rows: Any) -> None:
+        if recorder is not None:
+            recorder(outcome.name, name, params, seed, rows)
+
+    nested, tuned = validate_and_refit(
         build,
         grid,
         X,
         outcome.y,
+        kind=outcome.kind,
+        times=None if plan is None else plan.times,
         horizons=() if plan is None else plan.horizons,
         tau=None if plan is None else plan.tau,
         n_splits=_affordable_folds(outcome, value["folds"]),
         n_repeats=value["repeats"],
+        n_inner=value["inner_folds"],
+        strata=strata,
+        groups=groups,
+        seed=value["seed"],
         n_jobs=value["jobs"] or os.cpu_count() or 1,
         progress=progress.step,
-        **shared,
+        recorder=note,
     )
-    tuned = select_and_refit(build, grid, X, outcome.y, **shared)
     attribution = attribute(
         tuned.model,
         X,

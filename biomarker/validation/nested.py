@@ -29,7 +29,12 @@ from biomarker.validation.procedure import (
     check_grid,
 )
 
-__all__ = ["NestedResult", "nested_cross_validation", "select_and_refit"]
+__all__ = [
+    "NestedResult",
+    "nested_cross_validation",
+    "select_and_refit",
+    "validate_and_refit",
+]
 
 Floats = npt.NDArray[np.float64]
 Recorder = Callable[[dict[str, Any], int, npt.NDArray[np.intp]], None]
@@ -40,6 +45,11 @@ _CUT_LEVELS = (1.0 / 3.0, 2.0 / 3.0)
 
 # Worker processes import everything anew, which takes seconds.
 _WORKERS_PAY_FROM_SECONDS = 8.0
+
+# Once started, joblib keeps its workers for the process: later calls need not weigh their start.
+_workers = {"started": False}
+
+_Task = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -223,6 +233,73 @@ def nested_cross_validation(
     >>> result.n_fits, result.estimate("roc_auc").value > 0.7
     (30, True)
     """
+    result, _ = _validate(
+        build, grid, X, y, kind, times, horizons, tau, n_splits, n_repeats, n_inner,
+        n_training_groups, strata, groups, seed, n_jobs, progress, recorder, refit=False,
+    )  # fmt: skip
+    return result
+
+
+def validate_and_refit(
+    build: Build,
+    grid: Sequence[Params],
+    X: npt.ArrayLike,
+    y: npt.NDArray[Any],
+    *,
+    kind: Kind,
+    times: npt.ArrayLike | None = None,
+    horizons: npt.ArrayLike = (),
+    tau: float | None = None,
+    n_splits: int = 5,
+    n_repeats: int = 2,
+    n_inner: int = 3,
+    n_training_groups: int = 4,
+    strata: npt.ArrayLike | None = None,
+    groups: npt.ArrayLike | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+    recorder: Recorder | None = None,
+) -> tuple[NestedResult, TunedFit]:
+    """Judge a procedure and fit it to everyone, the final fit beside the folds.
+
+    The same numbers as :func:`nested_cross_validation` and :func:`select_and_refit` one after
+    the other, without leaving all workers but one idle during the second.
+
+    Returns
+    -------
+    tuple of NestedResult and TunedFit
+    """
+    result, tuned = _validate(
+        build, grid, X, y, kind, times, horizons, tau, n_splits, n_repeats, n_inner,
+        n_training_groups, strata, groups, seed, n_jobs, progress, recorder, refit=True,
+    )  # fmt: skip
+    assert tuned is not None
+    return result, tuned
+
+
+def _validate(
+    build: Build,
+    grid: Sequence[Params],
+    X: npt.ArrayLike,
+    y: npt.NDArray[Any],
+    kind: Kind,
+    times: npt.ArrayLike | None,
+    horizons: npt.ArrayLike,
+    tau: float | None,
+    n_splits: int,
+    n_repeats: int,
+    n_inner: int,
+    n_training_groups: int,
+    strata: npt.ArrayLike | None,
+    groups: npt.ArrayLike | None,
+    seed: int,
+    n_jobs: int,
+    progress: Progress | None,
+    recorder: Recorder | None,
+    refit: bool,
+) -> tuple[NestedResult, TunedFit | None]:
+    """Every outer fold and, on request, the final fit, in as many processes as pay."""
     X = np.asarray(X, dtype=np.float64)
     y, labels, moments, tau = prepare(y, kind, strata, times, tau)
     if X.ndim != 2 or len(X) != len(y):
@@ -235,19 +312,20 @@ def nested_cross_validation(
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
     cells = list(repeated_folds(n_splits, n_repeats, patient, labels, seed))
     parts = _training_groups(n_training_groups, patient, labels, seed)
-    outputs = _run(
-        [
-            (procedure, X, y, labels, patient, asked, repeat, number, fold, parts)
-            for repeat, number, fold in cells
-        ],
-        n_jobs,
-        progress,
-    )
+    tasks: list[_Task] = [
+        (_outer_fold, (procedure, X, y, labels, patient, asked, repeat, number, fold, parts))
+        for repeat, number, fold in cells
+    ]
+    if refit:
+        tasks.append((_final_fit, (procedure, X, y, labels, patient)))
+    outputs = _run(tasks, n_jobs, progress)
     if recorder is not None:
         for output in outputs:
             for call in output.calls:
                 recorder(dict(call.params), call.seed, call.rows)
-    return _assemble(kind, y, cells, outputs, moments, marks, asked, tau, patient, n_splits)
+    tuned = outputs.pop() if refit else None
+    result = _assemble(kind, y, cells, outputs, moments, marks, asked, tau, patient, n_splits)
+    return result, tuned
 
 
 def select_and_refit(
@@ -295,7 +373,7 @@ def select_and_refit(
     patient = None if groups is None else np.asarray(groups)
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
     with one_thread():
-        tuned = procedure.fit(X, y, np.arange(len(y)), labels, patient, "final")
+        tuned = _final_fit(procedure, X, y, labels, patient)
     if recorder is not None:
         for call in tuned.calls:
             recorder(dict(call.params), call.seed, call.rows)
@@ -350,31 +428,34 @@ def _time_frame(
     return moments, default_tau(y) if tau is None else float(tau)
 
 
-def _run(tasks: list[tuple[Any, ...]], n_jobs: int, progress: Progress | None) -> list[_FoldOutput]:
-    """Every outer fold, in order, in this process or several.
+def _run(tasks: list[_Task], n_jobs: int, progress: Progress | None) -> list[Any]:
+    """Every task, in order, in this process or several.
 
-    The first fold is always done here: where the others would take less time than workers need
-    to start, they are done here too. Where a fold is done never changes its result.
+    The first is done here: where the others would take less time than workers need to start,
+    they are done here too. Where a task is done never changes its result.
     """
-    # Finding the loaded thread pools costs more than a small fit: once for all folds.
-    with one_thread():
-        began = time.perf_counter()
-        done = _collect((_outer_fold(*task) for task in tasks[:1]), 0, len(tasks), progress)
-        rest = (time.perf_counter() - began) * (len(tasks) - 1)
-        if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
-            here = (_outer_fold(*task) for task in tasks[1:])
-            return done + _collect(here, 1, len(tasks), progress)
+    done: list[Any] = []
+    if n_jobs == 1 or not _workers["started"]:
+        # Finding the loaded thread pools costs more than a small fit: once for all tasks.
+        with one_thread():
+            began = time.perf_counter()
+            done = _collect((run(*words) for run, words in tasks[:1]), 0, len(tasks), progress)
+            rest = (time.perf_counter() - began) * (len(tasks) - 1)
+            if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
+                here = (run(*words) for run, words in tasks[1:])
+                return done + _collect(here, 1, len(tasks), progress)
     from joblib import Parallel, delayed
 
+    _workers["started"] = True
     parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator")
-    results = parallel(delayed(_limited_fold)(*task) for task in tasks[1:])
-    return done + _collect(results, 1, len(tasks), progress)
+    results = parallel(delayed(_limited)(run, words) for run, words in tasks[len(done) :])
+    return done + _collect(results, len(done), len(tasks), progress)
 
 
 def _collect(
-    results: Iterable[_FoldOutput], before: int, total: int, progress: Progress | None
-) -> list[_FoldOutput]:
-    """Gather finished folds in order, telling the callback."""
+    results: Iterable[Any], before: int, total: int, progress: Progress | None
+) -> list[Any]:
+    """Gather finished tasks in order, telling the callback."""
     outputs = []
     for output in results:
         outputs.append(output)
@@ -383,10 +464,21 @@ def _collect(
     return outputs
 
 
-def _limited_fold(*task: Any) -> _FoldOutput:
-    """One outer fold in a worker process, held to one thread."""
+def _limited(run: Callable[..., Any], words: tuple[Any, ...]) -> Any:
+    """One task in a worker process, held to one thread."""
     with one_thread():
-        return _outer_fold(*task)
+        return run(*words)
+
+
+def _final_fit(
+    procedure: Procedure,
+    X: Floats,
+    y: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    groups: npt.NDArray[Any] | None,
+) -> TunedFit:
+    """Tune and fit on every patient."""
+    return procedure.fit(X, y, np.arange(len(y)), labels, groups, "final")
 
 
 def one_thread() -> AbstractContextManager[Any]:

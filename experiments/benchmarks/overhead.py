@@ -53,13 +53,14 @@ def training(data: Path, work: Path, jobs: int, skip: bool) -> Path:
         return result.bundles["rfs-boosted_cox"]
     seconds = {}
     for label in ("first", "warm"):
-        calls: list[Call] = []
+        made: list[Any] = []
         began = time.perf_counter()
         result = train(
             data, "gbsg2", jobs=jobs, out=work / "out", store=work / "runs",
-            recorder=lambda _, model, params, seed, rows: calls.append((model, params, seed, rows)),
+            recorder=lambda *call, made=made: made.append(call),
         )  # fmt: skip
         seconds[label] = time.perf_counter() - began
+    calls: list[Call] = [call[1:] for call in made]
     began = time.perf_counter()
     replay(data, calls, jobs)
     alone = time.perf_counter() - began
@@ -130,7 +131,7 @@ def compare(name: str, ours: list[str], reference: list[str], runs: int, wanted:
     for turn in range(runs + 1):
         for label, command in (("ours", ours), ("reference", reference)):
             began = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(command, check=True, capture_output=True)
             if turn:
                 times[label].append(time.perf_counter() - began)
     a, b = (statistics.median(times[label]) for label in ("ours", "reference"))
