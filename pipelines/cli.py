@@ -387,7 +387,10 @@ def promote(name: str, version: int | None, store: str | None) -> None:
 @main.command()
 @click.argument("name", required=False)
 @click.option("--list", "listing", is_flag=True, help="One line per recipe, its name first.")
-@click.option("--patients", type=click.IntRange(min=1), default=500, show_default=True)
+@click.option(
+    "--patients", type=click.IntRange(min=1),
+    help="Default: 500, or the published size of a published study.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--effect", "effects", multiple=True, metavar="MARKER=KIND:SIZE",
@@ -395,16 +398,22 @@ def promote(name: str, version: int | None, store: str | None) -> None:
 )  # fmt: skip
 @click.option("--out", metavar="FILE", help=".csv or .parquet")
 @click.option("--truth", metavar="FILE", help="Write the declared truth here (.json or .parquet).")
+@click.option("--dirty", metavar="FILE", help="Plant faults; list them here (.csv).")
+@click.option("--confounding", type=float, default=0.0, help="Tie markers to risk: -0.6 to 0.6.")
+@click.option("--informative", type=float, default=0.0, help="Tie censoring to risk.")
 @_json_flag
 @_guarded
 def simulate(
     name: str | None,
     listing: bool,
-    patients: int,
+    patients: int | None,
     seed: int,
     effects: tuple[str, ...],
     out: str | None,
     truth: str | None,
+    dirty: str | None,
+    confounding: float,
+    informative: float,
     as_json: bool,
 ) -> None:
     r"""Write a synthetic cohort, its study, and on request its declared truth.
@@ -425,9 +434,15 @@ def simulate(
         return
     if name is None or out is None:
         raise click.UsageError("Give a recipe NAME and --out FILE; --list shows the recipes.")
-    written = simulation.write_cohort(name, patients, seed, effects, out, truth)
+    written = simulation.write_cohort(
+        name, patients, seed, effects, out, truth,
+        dirty=dirty, confounding=confounding, informative=informative,
+    )  # fmt: skip
     click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written.values()))
-    _next(f"biomarker train {out} --study {written['study']}")
+    if dirty is not None:
+        _next(f"biomarker check {out} --study {written['study']}")
+    elif "study" in written:
+        _next(f"biomarker train {out} --study {written['study']}")
 
 
 @main.command()

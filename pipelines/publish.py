@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from pipelines.results import ModelRun, StudyRun
 from pipelines.tracking import StudyTracker
+from pipelines.tracking_store import store_faults
 
 __all__ = ["metric_names", "track_run"]
 
@@ -26,9 +28,25 @@ def track_run(
     -------
     tuple of str and dict
         The parent run's id, and registered name to {alias: version}.
+
+    Raises
+    ------
+    TrackingError
+        If the store refuses a step; a run that was opened is marked failed.
     """
+    with store_faults():
+        return _track(StudyTracker(run.summary.study, store), run, html, bundles, run_name)
+
+
+def _track(
+    tracker: StudyTracker,
+    run: StudyRun,
+    html: str,
+    bundles: Mapping[str, Path],
+    run_name: str | None,
+) -> tuple[str, dict[str, dict[str, int]]]:
+    """As :func:`track_run`, on an open tracker."""
     summary = run.summary
-    tracker = StudyTracker(summary.study, store)
     tags = {
         "dataset.digest": summary.dataset_digest,
         "study.digest": summary.study_digest,
@@ -56,7 +74,8 @@ def track_run(
                 tracker.alias(name, "candidate", version)
         _log_study(tracker, parent, run, html)
     except BaseException:
-        tracker.finish("FAILED")
+        with contextlib.suppress(Exception):  # the first fault is the one to tell
+            tracker.finish("FAILED")
         raise
     tracker.finish()
     return parent, registered

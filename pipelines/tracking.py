@@ -175,7 +175,7 @@ class StudyTracker:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         version = self.client.create_model_version(
-            name, f"models:/{model_id}", run_id=run_id, tags=dict(tags)
+            name, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
         )
         return int(version.version)
 

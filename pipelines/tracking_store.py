@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -13,9 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from biomarker.errors import TrackingError
+from biomarker.errors import BiomarkerError, TrackingError
 
-__all__ = ["DEFAULT_STORE", "open_store", "quiet_mlflow", "store_uri", "upgrade_store"]
+__all__ = [
+    "DEFAULT_STORE",
+    "open_store",
+    "quiet_mlflow",
+    "store_faults",
+    "store_uri",
+    "upgrade_store",
+]
 
 DEFAULT_STORE = Path("biomarker-runs")
 _DATABASE = "mlflow.db"
@@ -31,6 +39,8 @@ def quiet_mlflow() -> None:
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "1"),
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_LOGGING_LEVEL", "ERROR"),
+        # MLflow's seven retries keep a person waiting four minutes for a server that is not there.
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"),
         ("GIT_PYTHON_REFRESH", "quiet"),
     ):
         os.environ.setdefault(name, value)
@@ -65,11 +75,39 @@ def open_store(store: str | Path | None = None) -> Any:
             if not database.exists():
                 _create(database)
         _check_schema(database)
-    import mlflow
+    with store_faults():
+        import mlflow
 
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    return mlflow.MlflowClient(uri, uri)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        client = mlflow.MlflowClient(uri, uri)
+        if database is None:
+            client.search_experiments(max_results=1)
+    return client
+
+
+@contextlib.contextmanager
+def store_faults() -> Iterator[None]:
+    """Turn what MLflow, a database or a file system says of the store into one clear error.
+
+    Raises
+    ------
+    TrackingError
+        With the first line of what was said; a password in an address is left out.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except BiomarkerError:
+        raise
+    except (MlflowException, OSError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        said = re.sub(r"//[^/@\s]*@", "//", said[0])[:300]
+        raise TrackingError(
+            f"The tracking store must take and give what is asked of it; it answered: {said}. "
+            "Check --store or MLFLOW_TRACKING_URI, and that the place is reachable and writable."
+        ) from None
 
 
 def artifact_location(store: str | Path | None, experiment: str) -> str | None:
@@ -127,15 +165,24 @@ def _locked(database: Path) -> Iterator[None]:
     """Hold the store's lock, so that one process makes or upgrades it and the others wait."""
     from filelock import FileLock, Timeout
 
-    database.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(database.with_name(".store.lock"), timeout=120)
     try:
-        with FileLock(database.with_name(".store.lock"), timeout=120):
-            yield
+        database.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
         raise TrackingError(
             "The tracking store is being made by another process that did not finish in 120 "
             "seconds. Try again when it has ended."
         ) from None
+    except OSError as error:
+        raise TrackingError(
+            f"The tracking store's folder '{database.parent.name}' must be writable; the system "
+            f"said: {error.strerror or type(error).__name__}. Name another with --store."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _create(database: Path) -> None:

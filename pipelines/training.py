@@ -29,7 +29,7 @@ from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
 from pipelines.results import ModelRun, StudyRun, TimePlan
 from pipelines.settings import resolve
-from pipelines.storage import write_text
+from pipelines.storage import atomic_file, write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
 
@@ -37,12 +37,13 @@ __all__ = ["FitRecorder", "TrainResult", "fit_study", "train"]
 
 FitRecorder = Callable[[str, str, dict[str, Any], int, Any], None]
 
-# What decides which model of an endpoint becomes the candidate: a proper score, out of fold.
+# What a terminal shows of a model.
 HEADLINE = {
     "survival": ("uno_concordance_index", "integrated_brier_skill"),
     "response": ("roc_auc", "response_brier"),
 }
 KINDS: tuple[ModelKind, ...] = ("survival", "response")
+# What decides which model of an endpoint becomes the candidate: a proper score, out of fold.
 SELECTION = {"survival": ("integrated_brier_skill", +1), "response": ("log_loss", -1)}
 
 
@@ -148,8 +149,11 @@ def train(
     cohort = load_cohort(source, study, allow_undeclared=allow_undeclared)
     settings = resolve({"models": models, **flags}, cohort.study.training)
     name = Path(source).name if isinstance(source, (str, Path)) else "table in memory"
-    run = fit_study(cohort, settings, endpoints, name, progress, recorder)
+    for outcome in _chosen_endpoints(cohort, endpoints):
+        _chosen_models(outcome, settings["models"]["value"])
     folder = Path(out) if out is not None else Path("biomarker-output") / cohort.study.name
+    _ready_to_publish(folder, store)
+    run = fit_study(cohort, settings, endpoints, name, progress, recorder)
     return _publish(run, folder, store, run_name, progress)
 
 
@@ -250,11 +254,11 @@ def plan_times(outcome: Outcome) -> TimePlan:
         if h not in carried
     ]
     if not carried:
+        wanted = "declared horizon is supported" if endpoint.horizons else "horizon is declared"
         middle = float(np.median(outcome.y["duration"][outcome.y["event"]]))
         carried = (min(max(float(f"{middle:.2g}"), lower), upper),)
         notes.append(
-            f"No declared horizon is supported; {carried[0]:g} {endpoint.unit}, near the median "
-            "event time, is used."
+            f"No {wanted}; {carried[0]:g} {endpoint.unit}, near the median event time, is used."
         )
     times = np.linspace(lower, upper, len(grid.times))
     return TimePlan(times, carried, float(tau), endpoint.unit, tuple(notes))
@@ -368,6 +372,16 @@ def software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _ready_to_publish(folder: Path, store: str | Path | None) -> None:
+    """Meet a folder or a store that cannot be written before the fits, not after them."""
+    from pipelines.tracking_store import open_store
+
+    with atomic_file(folder / ".biomarker") as probe:
+        probe.touch()
+    (folder / ".biomarker").unlink(missing_ok=True)
+    open_store(store)
 
 
 def _publish(
