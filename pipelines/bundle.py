@@ -29,7 +29,7 @@ from biomarker.models.pipeline import EncodedModel
 from biomarker.models.zoo import model_from_state
 from pipelines.storage import atomic_folder
 
-__all__ = ["FORMAT_VERSION", "Bundle", "load_bundle", "save_bundle"]
+__all__ = ["FORMAT_VERSION", "Bundle", "load_bundle", "save_bundle", "survival_name"]
 
 FORMAT_VERSION = 1
 _SUMS = "SHA256SUMS"
@@ -70,6 +70,19 @@ class Bundle:
         """Name of the patient id column, if the study declared one."""
         name = self.description["id_column"]
         return None if name is None else str(name)
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """Names of the number columns its scores have, in order, without drivers."""
+        if self.description["kind"] != "survival":
+            return ("response_probability",)
+        unit = self.description["unit"]
+        return ("risk", *(survival_name(h, unit) for h in self.description["horizons"]))
+
+
+def survival_name(horizon: float, unit: str) -> str:
+    """Name of the column of survival probabilities at a horizon: ``survival_12_months``."""
+    return f"survival_{horizon:g}_{unit}"
 
 
 def save_bundle(

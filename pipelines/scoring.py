@@ -15,7 +15,7 @@ import pyarrow as pa
 from biomarker.errors import SchemaError, UsageError
 from biomarker.features.encoding import FrozenColumn
 from biomarker.parsing import State, id_array, to_arrow
-from pipelines.bundle import Bundle, load_bundle
+from pipelines.bundle import Bundle, load_bundle, survival_name
 from pipelines.storage import atomic_file
 
 __all__ = ["OUTPUT_NAMES", "Scored", "score", "score_table", "table_from_frame", "write_scores"]
@@ -191,33 +191,11 @@ def _check_schema(bundle: Bundle, table: pa.Table, allow_undeclared: bool) -> tu
             "Remove them, or allow undeclared columns to leave them aside. Nothing was written."
         )
     id_name = bundle.id_column or "row"
-    if id_name in _output_names(bundle):
+    if id_name in OUTPUT_NAMES or id_name in bundle.number_names:
         raise UsageError(
             f"The id column must not be named like an output; got '{id_name}'. Rename it."
         )
     return unknown
-
-
-def _output_names(bundle: Bundle) -> set[str]:
-    unit = bundle.description["unit"]
-    horizons = bundle.description["horizons"]
-    return {*OUTPUT_NAMES, *(_survival_name(h, unit) for h in horizons)}
-
-
-def output_types(bundle: Bundle) -> dict[str, str]:
-    """Output column to MLflow type name, in order, without drivers."""
-    types = {bundle.id_column or "row": "string" if bundle.id_column else "long"}
-    if bundle.description["kind"] == "survival":
-        types["risk"] = "double"
-        unit = bundle.description["unit"]
-        types |= {_survival_name(h, unit): "double" for h in bundle.description["horizons"]}
-    else:
-        types["response_probability"] = "double"
-    return types | {"status": "string", "reason": "string"}
-
-
-def _survival_name(horizon: float, unit: str) -> str:
-    return f"survival_{horizon:g}_{unit}"
 
 
 def _read_column(
@@ -270,7 +248,7 @@ def _numbers(bundle: Bundle, raw: Floats, usable: Bools, drivers: int) -> dict[s
             out["risk"] = _laid_out(model.predict_risk(features), usable)
             survival = model.predict_survival(features, horizons)
             for index, horizon in enumerate(horizons):
-                name = _survival_name(horizon, bundle.description["unit"])
+                name = survival_name(horizon, bundle.description["unit"])
                 out[name] = _laid_out(survival[:, index], usable)
         else:
             out["response_probability"] = _laid_out(model.predict_response(features), usable)

@@ -360,7 +360,6 @@ def _signature(bundle: Path) -> Any:
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     from pipelines.bundle import load_bundle
-    from pipelines.scoring import output_types
 
     loaded = load_bundle(bundle)
     names = [column.name for column in loaded.encoder.columns]
@@ -368,7 +367,10 @@ def _signature(bundle: Path) -> Any:
     inputs = [ColSpec(AnyType(), name=name, required=False) for name in names]
     if optional_id is not None:
         inputs.insert(0, ColSpec(AnyType(), name=optional_id, required=False))
-    outputs = [ColSpec(kind, name=name) for name, kind in output_types(loaded).items()]
+    id_kind = "long" if optional_id is None else "string"
+    outputs = [ColSpec(id_kind, name=optional_id or "row")]
+    outputs += [ColSpec("double", name=name) for name in loaded.number_names]
+    outputs += [ColSpec("string", name=name) for name in ("status", "reason")]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 

@@ -18,7 +18,7 @@ from biomarker.errors import SchemaError, StorageError, UsageError
 from biomarker.features.encoding import REASONS
 from biomarker.study import ScoringRules
 from pipelines.bundle import Bundle, load_bundle
-from pipelines.scoring import OUTPUT_NAMES, output_types, score
+from pipelines.scoring import OUTPUT_NAMES, score
 
 NUMBERS = ["risk", "survival_6_months", "survival_12_months"]
 
@@ -215,8 +215,8 @@ def test_drivers_add_up_in_sign_and_only_for_scored_rows(frame: Any, bundle: Bun
 
 def test_outputs_come_in_the_declared_order_and_types(frame: Any, bundle: Bundle) -> None:
     """The id under its own name, the numbers, then status and reason."""
-    assert list(scored(frame, bundle).columns) == list(output_types(bundle))
-    assert list(output_types(bundle)) == ["pid", *NUMBERS, "status", "reason"]
+    assert bundle.number_names == tuple(NUMBERS)
+    assert list(scored(frame, bundle).columns) == ["pid", *NUMBERS, "status", "reason"]
     types = score(frame, bundle).table.schema.types
     assert types == [pa.string(), *[pa.float64()] * 3, pa.string(), pa.string()]
 
