@@ -221,7 +221,8 @@ def fit_batch(
     rows = _padded(cohort.X)
     base = layout.Base(
         rows, _risk(cohort.X, begun), begun, cohort.order,
-        cohort.begin, cohort.mid, cohort.end, cohort.first, np.empty(0, dtype=np.int64),
+        cohort.begin, cohort.mid, cohort.end, cohort.first, cohort.dead_weight,
+        np.empty(0, dtype=np.int64),
     )  # fmt: skip
     at_null = not np.any(begun) and n_null == 0
     fits = _run(
@@ -306,7 +307,7 @@ def fit_batch_outcomes(
     none = np.empty(0, dtype=np.int64)
     base = layout.Base(
         _padded(rows), _risk(rows, begun), begun, none, none, none, none,
-        np.empty(0, dtype=np.bool_), none if codes is None else codes,
+        np.empty(0, dtype=np.bool_), np.empty(0), none if codes is None else codes,
     )  # fmt: skip
     at_null = n_null == 0 and not np.any(begun)
     if score_only and not (at_null or n_null):
@@ -390,7 +391,8 @@ def fit_batch_columns(
     rows = np.ascontiguousarray(cohort.X)
     base = layout.Base(
         rows, _risk(rows, begun[:q]), begun, cohort.order,
-        cohort.begin, cohort.mid, cohort.end, cohort.first, np.empty(0, dtype=np.int64),
+        cohort.begin, cohort.mid, cohort.end, cohort.first, cohort.dead_weight,
+        np.empty(0, dtype=np.int64),
     )  # fmt: skip
     fits = _run(
         layout.COLUMNS,

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["COMPILE", "HARD", "NO_EVENTS", "OK", "Work", "fit_one", "make_work"]
+__all__ = ["COMPILE", "HARD", "NO_EVENTS", "OK", "Work", "fit_one", "make_work", "null_value"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -75,6 +75,9 @@ class Work(NamedTuple):
     half: Floats
     sums: Floats  # (4, p) scratch
     order: Ints  # (n,) scratch
+    before: Ints  # (n + 1,) scratch
+    copies: Ints  # (n + 1,) scratch
+    factorial: Floats  # logarithms of factorials
 
 
 def make_work(n: int, p: int) -> Work:
@@ -107,6 +110,9 @@ def make_work(n: int, p: int) -> Work:
         half=floats[5],
         sums=np.zeros((4, wide)),
         order=np.zeros(n, np.int64),
+        before=np.zeros(n + 1, np.int64),
+        copies=np.zeros(n + 1, np.int64),
+        factorial=np.cumsum(np.log(np.maximum(np.arange(2 * n + 64), 1))),
     )
 
 
@@ -277,6 +283,8 @@ def _accrue(work: Work, risk: Floats, m: int, n_times: int) -> None:
         level += work.hazard[k]
         for i in range(begin[k], mid[k]):
             share[i] = risk[i] * level
+    for i in range(later):
+        share[i] = 0.0
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
@@ -460,22 +468,17 @@ def _solve(work: Work, p: int, floor: float) -> bool:
 
 
 @njit(**COMPILE)
-def _null_value(work: Work, n_times: int, efron: bool) -> float:
-    """Log-likelihood at zero: every risk is a whole number of patients."""
+def null_value(work: Work, n_times: int, efron: bool) -> float:
+    """Log-likelihood at zero of rows of weight 1: every denominator is a number of patients."""
     logs = 0.0
-    product = 1.0
-    s = 0.0
+    start = 0
     for k in range(n_times):
         if work.first[k]:
-            s = 0.0
-        for i in range(work.begin[k], work.end[k]):
-            s += work.weight[i]
+            start = work.begin[k]
+        at_risk = work.end[k] - start
         for q in range(work.deaths[k]):
-            product *= s - q if efron else s
-            if product > _HUGE:
-                logs += np.log(product)
-                product = 1.0
-    return -(logs + np.log(product))
+            logs += np.log(float(at_risk - q if efron else at_risk))
+    return -logs
 
 
 @njit(**COMPILE)
@@ -514,6 +517,7 @@ def fit_one(
     n_events: int,
     efron: bool,
     score_only: bool,
+    zero: float,
     start: Floats,
     summary: Floats,
 ) -> int:
@@ -536,7 +540,7 @@ def fit_one(
     floor = _FLOOR * n_events
     in_null = n_null > 0 and not null_at_start
     if not in_null and not null_at_start:
-        summary[0] = _null_value(work, n_times, efron)
+        summary[0] = zero
     columns = n_null if in_null else p
     at_start, last, switched = True, False, null_at_start
     value = rounding = -np.inf

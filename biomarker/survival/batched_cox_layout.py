@@ -15,7 +15,15 @@ import numpy.typing as npt
 from numba import njit
 
 from biomarker.survival import batched_cox_kernels as kernels
-from biomarker.survival.batched_cox_kernels import COMPILE, Flags, Floats, Ints, Work, fit_one
+from biomarker.survival.batched_cox_kernels import (
+    COMPILE,
+    Flags,
+    Floats,
+    Ints,
+    Work,
+    fit_one,
+    null_value,
+)
 
 __all__ = ["COLUMNS", "OUTCOMES", "WEIGHTS", "Base", "Batch", "Fits", "fit_range"]
 
@@ -33,6 +41,7 @@ class Base(NamedTuple):
     mid: Ints
     end: Ints
     first: Flags
+    died: Floats  # (n,) 1 for deaths, 0 for others
     stratum: Ints  # (n,) codes from 0, in the caller's order; empty for none
 
 
@@ -58,64 +67,86 @@ class Fits(NamedTuple):
 
 
 @njit(**COMPILE)
-def _lay_weights(base: Base, batch: Batch, work: Work, b: int) -> tuple[int, int, int]:
-    """Lay out the patients that count; returns rows, death times and deaths.
+def _lay_weights(
+    base: Base, batch: Batch, work: Work, b: int, efron: bool
+) -> tuple[int, int, int, float]:
+    """Lay out the patients that count; returns rows, death times, deaths and the value at zero.
 
-    Written without a branch on the weight: a patient of weight 0 is overwritten by the next.
+    Weights are random, so no branch depends on them. The log-likelihood at zero is a sum of
+    logarithms of whole numbers, looked up: log N! - log (N - d)! over each death time.
     """
-    rows, begin, mid, end, first = base.rows, base.begin, base.mid, base.end, base.first
-    weights, order = batch.weights[b], base.order
-    p = len(base.start)
-    c0, c1, c2 = work.columns[0], work.columns[1], work.columns[2]
-    oa = ob = oc = 0.0
-    m = n_times = joined = total = 0
+    begin, mid, end, first = base.begin, base.mid, base.end, base.first
+    weights, order, kept = batch.weights[b], base.order, work.order
+    before, copies, factorial = work.before, work.copies, work.factorial
+    into_begin, into_mid, into_end = work.begin, work.mid, work.end
+    into_first, into_deaths = work.first, work.deaths
+    n = end[len(end) - 1] if len(end) > 0 else 0
+    m = running = 0
+    for i in range(n):
+        w: int = weights[order[i]]
+        kept[m] = i
+        before[i] = m
+        copies[i] = running
+        running += w
+        m += 1 if w > 0 else 0
+    before[n] = m
+    copies[n] = running
+    _copy(base, work, weights, m)
+    n_times = joined = total = start = 0
     fresh = True
+    logs = 0.0
     for k in range(len(begin)):
         if first[k]:
             fresh = True
-            joined = m
-        for i in range(begin[k], mid[k]):
-            count: int = weights[order[i]]
-            w = float(count)
-            work.weight[m] = w
-            work.risk_start[m] = w * base.risk_start[i]
-            if p <= 3:
-                c0[m], c1[m], c2[m] = rows[i, 0], rows[i, 1], rows[i, 2]
+            joined = before[begin[k]]
+            start = copies[begin[k]]
+        d = copies[end[k]] - copies[mid[k]]
+        some = d > 0
+        into_begin[n_times] = joined
+        into_mid[n_times] = before[mid[k]]
+        into_end[n_times] = before[end[k]]
+        into_first[n_times] = fresh
+        into_deaths[n_times] = d
+        total += d
+        n_times += 1 if some else 0
+        joined = before[end[k]] if some else joined
+        fresh = fresh and not some
+        at_risk = copies[end[k]] - start
+        if at_risk < len(factorial):
+            if efron:
+                logs += factorial[at_risk] - factorial[at_risk - d]
             else:
-                for j in range(p):
-                    work.columns[j, m] = work.rows[m, j] = rows[i, j]
-            m += 1 if count > 0 else 0
-        middle = m
-        d = 0
-        for i in range(mid[k], end[k]):
-            count = weights[order[i]]
-            w = float(count)
-            work.weight[m] = w
-            work.risk_start[m] = w * base.risk_start[i]
-            if p <= 3:
-                c0[m], c1[m], c2[m] = rows[i, 0], rows[i, 1], rows[i, 2]
-                oa += w * rows[i, 0]
-                ob += w * rows[i, 1]
-                oc += w * rows[i, 2]
-            else:
-                for j in range(p):
-                    work.columns[j, m] = work.rows[m, j] = rows[i, j]
-                    work.observed[j] += w * rows[i, j]
-            d += count
-            m += 1 if count > 0 else 0
-        work.begin[n_times] = joined
-        work.mid[n_times] = middle
-        work.end[n_times] = m
-        work.first[n_times] = fresh
-        work.deaths[n_times] = d
-        if d > 0:
-            total += d
-            n_times += 1
-            joined = m
-            fresh = False
-    if p <= 3:
-        work.observed[0], work.observed[1], work.observed[2] = oa, ob, oc
-    return m, n_times, total
+                logs += d * np.log(float(max(at_risk, 1)))
+        else:
+            for q in range(d):
+                logs += np.log(float(at_risk - q if efron else at_risk))
+    return m, n_times, total, -logs
+
+
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _copy(base: Base, work: Work, weights: npt.NDArray[np.uint16], m: int) -> None:
+    """Copy the rows kept, and sum the deaths' columns, in loops that vectorise."""
+    rows, order, kept, dead = base.rows, base.order, work.order, work.share
+    weight, risk_start, of_base, died = work.weight, work.risk_start, base.risk_start, base.died
+    p = len(base.start)
+    for i in range(m):
+        row = kept[i]
+        w = float(weights[order[row]])
+        weight[i] = w
+        risk_start[i] = w * of_base[row]
+        dead[i] = w * died[row]
+    for j in range(len(work.columns)):
+        column = work.columns[j]
+        total = 0.0
+        for i in range(m):
+            x = rows[kept[i], j]
+            column[i] = x
+            total += dead[i] * x
+        work.observed[j] = total
+    if p > 3:
+        for i in range(m):
+            for j in range(p):
+                work.rows[i, j] = rows[kept[i], j]
 
 
 @njit(**COMPILE)
@@ -287,16 +318,19 @@ def _entry(stamp: int) -> Callable[..., None]:
         ends = np.zeros((np.max(base.stratum) + 1) if len(base.stratum) > 0 else 0, np.int64)
         for b in range(low, high):
             work.observed[:] = 0.0
+            zero = np.nan
             if kind == WEIGHTS:
-                m, n_times, total = _lay_weights(base, batch, work, b)
+                m, n_times, total, zero = _lay_weights(base, batch, work, b, efron)
             elif kind == OUTCOMES:
                 m, n_times, total = _lay_outcomes(base, batch, work, b, ends)
+                if n_null == 0 and not null_at_start:
+                    zero = null_value(work, n_times, efron)
             else:
                 m, n_times, total = _lay_columns(base, batch, work, b, fits.scale[b])
             fits.n_events[b] = total
             fits.status[b] = fit_one(
                 work, p, n_null, null_at_start, m, n_times, total, efron, score_only,
-                base.start, fits.summary[b],
+                zero, base.start, fits.summary[b],
             )  # fmt: skip
             for j in range(p):
                 fits.coef[b, j] = work.coef[j]

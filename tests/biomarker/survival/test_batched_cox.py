@@ -236,6 +236,27 @@ def test_separated_resamples_are_flagged_and_never_estimated() -> None:
     assert fit.count("separated") == 1
 
 
+@pytest.mark.parametrize("p", [2, 5])
+def test_a_stratum_without_deaths_changes_nothing(p: int) -> None:
+    """A stratum whose drawn patients all live adds nobody to any risk set, first or last."""
+    X, y = drawn(14, p=p)
+    alive = survival_outcome(np.zeros(9, dtype=bool), np.arange(1.0, 10.0))
+    more = np.concatenate([X, np.random.default_rng(1).normal(size=(9, p))])
+    known = fit_batch(X, y, np.ones((1, 60), dtype=int))
+    for label in (-1, 1):
+        strata = np.repeat([0, label], [60, 9])
+        fit = fit_batch(
+            more, np.concatenate([y, alive]), np.ones((1, 69), dtype=int), strata=strata
+        )
+        np.testing.assert_allclose(fit.coefficients, known.coefficients, rtol=1e-9)
+        # The same where the stratum has deaths that no replicate draws.
+        dying = np.concatenate([y, survival_outcome(np.arange(9) < 3, np.arange(1.0, 10.0))])
+        weights = np.repeat([1, 0, 1], [60, 3, 6])[None]
+        fit = fit_batch(more, dying, weights, strata=strata, start=np.zeros(p))
+        np.testing.assert_allclose(fit.coefficients, known.coefficients, rtol=1e-9)
+        np.testing.assert_allclose(fit.log_likelihood, known.log_likelihood, rtol=1e-12)
+
+
 def test_far_tails_are_fitted_and_not_flagged() -> None:
     """A lognormal marker with a far tail needs halved steps, and gets the single fit's answer."""
     rng = np.random.default_rng(8)
