@@ -294,7 +294,8 @@ def _known(client: Any, name: str) -> str:
     if name in names:
         aliases = client.get_registered_model(name).aliases
         listed = ", ".join(f"@{alias} = version {v}" for alias, v in sorted(aliases.items()))
-        return f"'{name}' has {listed or 'no aliases'}."
+        then = "" if "champion" in aliases else f" To make a champion: biomarker promote {name}"
+        return f"'{name}' has {listed or 'no aliases'}.{then}"
     return f"Registered are: {', '.join(sorted(names)) or 'none'}."
 
 

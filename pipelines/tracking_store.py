@@ -102,8 +102,8 @@ def store_faults() -> Iterator[None]:
     except BiomarkerError:
         raise
     except (MlflowException, OSError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        said = re.sub(r"//[^/@\s]*@", "//", said[0])[:300]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = re.sub(r"//[^/@\s]*@", "//", lines[0])[:300]
         raise TrackingError(
             f"The tracking store must take and give what is asked of it; it answered: {said}. "
             "Check --store or MLFLOW_TRACKING_URI, and that the place is reachable and writable."

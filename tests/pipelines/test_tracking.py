@@ -1,6 +1,13 @@
+import contextlib
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +15,7 @@ import pandas as pd
 import pytest
 
 from biomarker.errors import TrackingError
+from pipelines.publish import track_run
 from pipelines.scoring import score
 from pipelines.tracking import promote, registered_bundle, serving_requirements, stored_report
 from pipelines.tracking_store import open_store
@@ -149,3 +157,40 @@ def test_folds_are_a_table_without_patient_rows(trained, artifacts):
     for table in tables:
         assert table["columns"] == ["repeat", "fold", "n_train", "n_test", "params", "inner_scores"]
         assert len(table["data"]) == 2
+
+
+def test_a_tracking_server_takes_and_gives_models(trained, tmp_path, cohort_folder):
+    """Behind a server the sources of a model version are checked: register, promote, score."""
+    result, _ = trained
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+         "--backend-store-uri", f"sqlite:///{tmp_path}/m.db", "--workers", "1",
+         "--artifacts-destination", str(tmp_path / "artifacts")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        uri = f"http://127.0.0.1:{port}"
+        _wait_for(f"{uri}/health")
+        few = replace(result.run, models=result.run.models[:1], best={"os": "cox"})
+        run_id, registered = track_run(few, "<html></html>", result.bundles, uri, None)
+        assert registered == {"small-os": {"cox": 1, "candidate": 1}}
+        assert promote("small-os", store=uri) == (1, None)
+        assert stored_report(run_id, uri) == "<html></html>"
+        bundle = registered_bundle("models:/small-os@champion", uri)
+        new = cohort_folder / "new.csv"
+        assert score(new, bundle).table.equals(score(new, result.bundles["os-cox"]).table)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _wait_for(url: str) -> None:
+    """Until a server answers, a minute at most."""
+    for _ in range(240):
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        time.sleep(0.25)
+    pytest.fail("the server did not start")
