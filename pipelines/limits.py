@@ -9,11 +9,22 @@ from biomarker.evidence.sample_size import required_for_response, required_for_s
 from pipelines.results import ModelRun, TimePlan
 from pipelines.summary import CohortSummary, EndpointSummary
 
-__all__ = ["find_limits"]
+__all__ = ["beats_chance", "find_limits"]
 
+_MAIN = {"survival": "uno_concordance_index", "response": "roc_auc"}
+_SELECTION = {"survival": "integrated Brier skill", "response": "log loss"}
 _DISCRIMINATION = {"survival": "Uno's concordance index", "response": "area under the ROC curve"}
 _EVENTS_PER_FEATURE = 10
 _MUCH_MISSING = 0.20
+
+
+def beats_chance(model: ModelRun) -> bool:
+    """Whether the whole out-of-fold interval of a model's discrimination lies above a half.
+
+    Where it does not, nothing may be read into the model's attributions, and none are shown.
+    """
+    main = next(p for p in model.nested.performance if p.metric == _MAIN[model.kind])
+    return main.low is not None and main.low > 0.5
 
 
 def find_limits(
@@ -26,16 +37,18 @@ def find_limits(
     """Sentences, the most important first; each carries its own numbers."""
     labels = {endpoint.name: endpoint.label for endpoint in summary.endpoints}
     limits = [*_chance(models, best, labels), *_events(summary, models, plans), _treatment(cohort)]
-    limits += _missing(summary)
+    limits += [*_repeated(summary), *_missing(summary)]
     limits += [note for plan in plans.values() for note in plan.notes]
     limits.append(
         "Performance comes from cross-validation within this one cohort; how the models do "
         "elsewhere is not known."
     )
-    if any(len([m for m in models if m.endpoint == e]) > 1 for e in best):
+    chosen = {m.kind for m in models if sum(o.endpoint == m.endpoint for o in models) > 1}
+    if chosen:
+        scores = " and ".join(_SELECTION[kind] for kind in sorted(chosen, reverse=True))
         limits.append(
-            "The candidate is the best of several models on the same out-of-fold score, so its own "
-            "score is a little too good; read it beside the others."
+            f"The model kept is the best of several on out-of-fold {scores}, so its own score is a "
+            "little too good; read it beside the others."
         )
     return tuple(limits)
 
@@ -47,9 +60,8 @@ def _chance(
     for model in models:
         if best[model.endpoint] != model.name:
             continue
-        metric = "uno_concordance_index" if model.kind == "survival" else "roc_auc"
-        estimate = next(p for p in model.nested.performance if p.metric == metric)
-        if estimate.low is not None and estimate.low <= 0.5:
+        estimate = next(p for p in model.nested.performance if p.metric == _MAIN[model.kind])
+        if estimate.low is not None and not beats_chance(model):
             found.append(
                 f"{labels[model.endpoint]}: the best model is not shown to do better than chance "
                 f"({_DISCRIMINATION[model.kind]} {estimate.value:.3f}, "
@@ -101,10 +113,13 @@ def _required(endpoint: EndpointSummary, features: int, plans: Mapping[str, Time
 
 def _treatment(cohort: Cohort) -> str:
     if cohort.treated is None:
-        return (
-            "Every patient is in one arm, so nothing here can say whether a marker changes what "
-            "the treatment does."
-        )
+        declared = cohort.study.single_arm
+        why = {
+            "treated": "Every patient was treated",
+            "control": "Every patient is a control",
+            None: "No treatment arms are declared",
+        }[declared]
+        return f"{why}, so nothing here can say whether a marker changes what the treatment does."
     if not cohort.study.randomised:
         return (
             "The arms are not declared randomised: a difference between them may come from who was "
@@ -116,12 +131,30 @@ def _treatment(cohort: Cohort) -> str:
     )
 
 
-def _missing(summary: CohortSummary) -> list[str]:
-    much = [c for c in summary.columns if c.n_missing > _MUCH_MISSING * summary.n_rows]
-    if not much:
+def _repeated(summary: CohortSummary) -> list[str]:
+    """Rows of one patient are not independent, and only some intervals know it."""
+    if summary.n_rows == summary.n_patients:
         return []
+    return [
+        f"{summary.n_patients:,} patients stand on {summary.n_rows:,} rows. The intervals of the "
+        "performance table treat the patient as the unit; counts, Table 1, calibration plots and "
+        "survival curves count rows, and their bands are too narrow for that."
+    ]
+
+
+def _missing(summary: CohortSummary) -> list[str]:
+    never = [c.label for c in summary.columns if c.n_missing == summary.n_rows > 0]
+    much = [
+        c for c in summary.columns if _MUCH_MISSING * summary.n_rows < c.n_missing < summary.n_rows
+    ]
+    found = (
+        [f"Never measured here, so of no use to the models: {', '.join(never)}."] if never else []
+    )
+    if not much:
+        return found
     named = ", ".join(f"{c.label} {100 * c.n_missing / summary.n_rows:.0f}%" for c in much)
     return [
+        *found,
         f"Much is missing ({named}); values were filled with a typical one plus an indicator, "
-        "which is right only if the gaps carry no hidden information."
+        "which is right only if the gaps carry no hidden information.",
     ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.limits import beats_chance
 from pipelines.results import ModelRun, StudyRun
 from pipelines.tracking import StudyTracker
 from pipelines.tracking_store import store_faults
@@ -117,7 +118,6 @@ def _log_model(
     tags: Mapping[str, str],
 ) -> int:
     own = {**tags, "endpoint": model.endpoint, "model": model.name, "biomarker.kind": "model"}
-    importance = model.attribution.to_dict()["importance"]
     child = tracker.child(
         f"{model.endpoint} {model.name}",
         own,
@@ -131,11 +131,19 @@ def _log_model(
         {**metric_names(model), "seconds": model.seconds},
         {
             "folds": _fold_table(model),
-            "importance": {key: [row[key] for row in importance] for key in importance[0]},
+            **_importance_table(model),
         },
     )
     key = f"{model.endpoint}-{model.name}"
     return tracker.model(child, bundles[key], key, name, own)
+
+
+def _importance_table(model: ModelRun) -> dict[str, dict[str, list[Any]]]:
+    """Mean absolute attributions; none where the model is not shown to beat chance."""
+    if not beats_chance(model):
+        return {}
+    importance = model.attribution.to_dict()["importance"]
+    return {"importance": {key: [row[key] for row in importance] for key in importance[0]}}
 
 
 def metric_names(model: ModelRun) -> dict[str, float]:

@@ -15,6 +15,7 @@ from biomarker.figures.survival import at_risk, survival_curves
 from biomarker.metrics.calibration_measures import calibration, response_calibration
 from biomarker.survival.curves import KaplanMeier, kaplan_meier, reverse_kaplan_meier
 from biomarker.validation.performance import PerformanceEstimate
+from pipelines.limits import beats_chance
 from pipelines.report.explanation import Explanation, explanation
 from pipelines.report.parts import Figure, Table
 from pipelines.report.tables import arm_label, arm_names, missing_figure, missingness
@@ -70,6 +71,7 @@ class Headline:
     null: str
     better: str
     n_patients: int
+    counted: str
     n_events: int
     happened: str
     above_chance: bool
@@ -117,7 +119,7 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
     nulls = _nulls(summary)
     shown = _panels(models, best, _SHOWN[best.kind], nulls, summary)
     curves, note, follow_up = _curves(run, summary, best, key)
-    headline = _headline(models, best, nulls, summary, key)
+    headline = _headline(models, best, nulls, summary, key, counted(run))
     return EndpointPage(
         key=key,
         name=summary.name,
@@ -146,6 +148,11 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
         explanation=explanation(run, models, best, key, headline.above_chance),
         models=_model_table(models, best),
     )
+
+
+def counted(run: StudyRun) -> str:
+    """What counts, curves and calibration plots count: patients, or their rows."""
+    return "patients" if run.summary.n_rows == run.summary.n_patients else "rows"
 
 
 # --- performance ----------------------------------------------------------------------------------
@@ -307,12 +314,13 @@ def _headline(
     nulls: dict[str, float],
     summary: EndpointSummary,
     key: str,
+    what: str,
 ) -> Headline:
     """The main metric of the model kept, beside chance, with the words it allows."""
     wanted = _MAIN[best.kind]
     main = next(p for p in best.nested.performance if p.metric == wanted)
     null = nulls[wanted]
-    above = main.low is not None and main.low > null
+    above = beats_chance(best)
     if main.value is None:
         reading = "It could not be estimated from these data."
     elif above:
@@ -337,6 +345,7 @@ def _headline(
         null=number(null, 2),
         better=_metric(wanted).better,
         n_patients=summary.n_patients,
+        counted=what,
         n_events=summary.n_events,
         happened="events" if summary.kind == "survival" else "responses",
         above_chance=above,
@@ -402,11 +411,13 @@ def _calibration(
                 found = calibration(y, y, timed[1], timed[0])
         except NotEstimableError:
             continue
-        figures.append(_calibration_figure(found, risk, what, f"{key}-calibration-{number_}"))
+        figures.append(
+            _calibration_figure(found, risk, what, f"{key}-calibration-{number_}", counted(run))
+        )
     return tuple(figures)
 
 
-def _calibration_figure(found: Any, risk: Any, what: str, key: str) -> Figure:
+def _calibration_figure(found: Any, risk: Any, what: str, key: str, unit_counted: str) -> Figure:
     groups = found.groups
     rows = tuple(
         (
@@ -426,12 +437,12 @@ def _calibration_figure(found: Any, risk: Any, what: str, key: str) -> Figure:
         f"Observed against predicted: {what}",
         calibration_plot(found, risk=risk, name=key, outcome=what),
         f"Calibration plot for {what}. {said}.",
-        "Out-of-fold predictions of the first repeat, pooled. Slope "
-        f"{interval_words(found.slope.value, found.slope.low, found.slope.high)}, mean distance "
-        f"from the diagonal {number(found.ici)}, in {found.n_patients:,} patients.",
+        f"Out-of-fold predictions of the first repeat, pooled: {found.n_patients:,} "
+        f"{unit_counted}. Slope and intercept over all repeats, with their intervals, stand in the "
+        "performance table.",
         Table(
             f"Fifths of predicted probability: {what}.",
-            ("Fifth", "Patients", "Predicted", "Observed", "95% interval"),
+            ("Fifth", unit_counted.capitalize(), "Predicted", "Observed", "95% interval"),
             rows,
         ),
     )
@@ -462,6 +473,7 @@ def _curves(
             f"Risk from models ({best.name}) that had not seen the patient; groups are thirds cut "
             "at the training patients' risks of the patient's own fold, first repeat.",
             run.time_plans.get(summary.name),
+            counted(run),
             (0, 3, 1),
         )
     ]
@@ -484,10 +496,11 @@ def _curves(
                 f"{summary.label} by arm ({arm_label(run.cohort)})",
                 note or "Arms as randomised; unadjusted.",
                 run.time_plans.get(summary.name),
+                counted(run),
             )
         )
     groups: list[tuple[str, Bools]] = [("All", np.ones(len(outcome.y), bool)), *arms]
-    return tuple(figures), note, _follow_up(outcome.y, groups, unit)
+    return tuple(figures), note, _follow_up(outcome.y, groups, unit, counted(run))
 
 
 def _curve_figure(
@@ -497,21 +510,22 @@ def _curve_figure(
     title: str,
     caption: str,
     plan: Any,
+    unit_counted: str,
     shades: tuple[int, ...] = (0, 1),
 ) -> Figure:
     marks = [0.0, *(plan.horizons if plan is not None else ())]
-    head = ["Group", "Patients", "Events", f"Median, {unit} (95%)"]
+    head = ["Group", unit_counted.capitalize(), "Events", f"Median, {unit} (95%)"]
     head += [f"At {time_words(t, unit)} (95%)" for t in marks[1:]]
     rows = tuple((name, *_curve_cells(curve, marks[1:])) for name, curve in curves.items())
     said = "; ".join(
-        f"{row[0]}: {row[1]} patients, {row[2]} events, median {row[3]}" for row in rows
+        f"{row[0]}: {row[1]} {unit_counted}, {row[2]} events, median {row[3]}" for row in rows
     )
     return Figure(
         key,
         title,
         survival_curves(curves, unit=unit, name=key, shades=shades),
         f"Kaplan–Meier curves with numbers at risk. {title}. {said}.",
-        caption + " Bands: 95% pointwise. At risk at t: patients with T ≥ t.",
+        caption + f" Bands: 95% pointwise. At risk at t: {unit_counted} with T ≥ t.",
         Table(f"{title}.", tuple(head), rows),
     )
 
@@ -537,7 +551,7 @@ def _curve_cells(curve: KaplanMeier, marks: Sequence[float]) -> list[str]:
     return cells
 
 
-def _follow_up(y: Any, groups: Sequence[tuple[str, Bools]], unit: str) -> Table:
+def _follow_up(y: Any, groups: Sequence[tuple[str, Bools]], unit: str, unit_counted: str) -> Table:
     rows = []
     for name, mask in groups:
         if not mask.any():
@@ -553,7 +567,7 @@ def _follow_up(y: Any, groups: Sequence[tuple[str, Bools]], unit: str) -> Table:
         )
     return Table(
         "Follow-up by reverse Kaplan–Meier.",
-        ("Group", "Patients", f"Median, {unit} (95%)", f"Longest, {unit}"),
+        ("Group", unit_counted.capitalize(), f"Median, {unit} (95%)", f"Longest, {unit}"),
         tuple(rows),
         note="Median follow-up: the time by which half of the patients would have been censored "
         "had no event intervened.",

@@ -10,6 +10,7 @@ import numpy as np
 from biomarker.explain.attribution import Attribution
 from biomarker.figures.attribution import beeswarm, dependence, importance, value_words, waterfall
 from biomarker.figures.performance import number
+from pipelines.limits import beats_chance
 from pipelines.report.parts import Figure, Table
 from pipelines.report.tables import label_of
 from pipelines.report.words import CAUTION
@@ -43,6 +44,7 @@ class Explanation:
     dependence: tuple[Figure, ...]
     patients: tuple[Figure, ...]
     others: tuple[Figure, ...]
+    others_withheld: tuple[str, ...]
     correlated: tuple[tuple[str, ...], ...]
 
 
@@ -74,7 +76,7 @@ def explanation(
         parts["others"] = tuple(
             _importance(model.attribution, labels, f"{key}-other-{i}", model.name)
             for i, model in enumerate(models)
-            if model is not best
+            if model is not best and beats_chance(model)
         )
     else:
         withheld = (
@@ -89,6 +91,7 @@ def explanation(
         direction=found.direction,
         covers=found.interval_covers,
         caution=CAUTION,
+        others_withheld=tuple(m.name for m in models if m is not best and not beats_chance(m)),
         correlated=tuple(
             tuple(labels.get(name, name) for name in group) for group in found.correlated
         ),

@@ -224,8 +224,9 @@ def test_headings_never_skip_a_level_and_ids_are_unique(read: Reader) -> None:
     assert targets <= set(ids)
 
 
-def test_the_caution_stands_under_every_group_of_attribution_figures(page: str) -> None:
+def test_the_caution_stands_under_every_group_of_attribution_figures() -> None:
     """Overview, dependence, patients and other models each carry the fixed words."""
+    page = render_report(small_run(strength=1.3))  # where every model beats chance
     assert page.count("Attribution describes this model, not biology and not treatment") >= 8
 
 
@@ -277,6 +278,33 @@ def test_attribution_is_withheld_when_performance_reaches_chance() -> None:
     assert text.count("Withheld: out of fold") == len(chance)
     assert 'id="endpoint-1-beeswarm"' not in text
     assert 'id="endpoint-1-beeswarm"' in render_report(small_run())
+
+
+def test_a_model_beside_the_kept_one_shows_attributions_only_above_chance() -> None:
+    """Other models are held to the same rule as the one kept."""
+    run = small_run(strength=1.3)
+    other = next(m for m in run.models if run.best[m.endpoint] != m.name)
+    shown = f"Mean absolute attribution: {other.name}"
+    assert shown in render_report(run)
+    poor = tuple(
+        replace(p, low=0.4) if p.metric in ("uno_concordance_index", "roc_auc") else p
+        for p in other.nested.performance
+    )
+    dulled = replace(other, nested=replace(other.nested, performance=poor))
+    models = tuple(dulled if m is other else m for m in run.models)
+    text = render_report(replace(run, models=models))
+    assert shown not in text
+    assert f"Importance is withheld for {other.name}: out of fold" in text
+
+
+def test_rows_are_not_called_patients_where_a_patient_has_several(read: Reader) -> None:
+    """Counts of rows say so, and the limits say what that does to the bands."""
+    run = small_run()
+    summary = replace(run.summary, n_patients=run.summary.n_rows - 20)
+    said = Reader(render_report(replace(run, summary=summary))).text
+    assert re.search(r"At risk at t: rows with T ≥ t", said)
+    assert not re.search(r"\d patients, \d+ (events|responses)", said)
+    assert re.search(r"\d patients, \d+ events", read.text)
 
 
 def test_what_could_not_be_estimated_is_said_and_not_drawn() -> None:
