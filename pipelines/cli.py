@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that help answers at once.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -24,9 +25,13 @@ from biomarker.errors import (
     SchemaError,
     StorageError,
     TrackingError,
+    UsageError,
 )
 
 __all__ = ["main"]
+
+# ruff: noqa: D301
+# Click keeps lines apart after a real backspace, which a raw docstring would not hold.
 
 EXIT_OK, EXIT_USAGE, EXIT_DATA, EXIT_MODEL, EXIT_PARTIAL, EXIT_STORAGE = 0, 2, 3, 4, 5, 6
 _EXITS: tuple[tuple[type[BiomarkerError], int], ...] = (
@@ -85,9 +90,23 @@ def _next(text: str) -> None:
     click.echo(f"\nNext: {text}", err=True)
 
 
+def _words(*words: str) -> str:
+    """A command that can be pasted into a shell: words with blanks are quoted."""
+    return shlex.join(words)
+
+
+def _keep_input(source: str, out: str) -> None:
+    """Refuse to write a result over the file it is made from."""
+    if Path(out).exists() and Path(source).exists() and Path(out).samefile(source):
+        raise UsageError(
+            f"--out must be another file than the one read; both are '{Path(out).name}'. "
+            "Name another output."
+        )
+
+
 def _with_store(store: str | None) -> str:
     """The store flag to repeat in a suggestion, where one was given."""
-    return f" --store {store}" if store else ""
+    return f" {_words('--store', store)}" if store else ""
 
 
 _json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -110,7 +129,7 @@ _values_flag = click.option(
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="biomarker")
 def main() -> None:
-    r"""Fit, explain and judge biomarker response models.
+    """Fit, explain and judge biomarker response models.
 
     \b
     Start here:
@@ -127,7 +146,7 @@ def main() -> None:
 @click.option("--name", default=None, help="Name for the study. Default: the file's name.")
 @_guarded
 def study(source: str, out: str | None, name: str | None) -> None:
-    r"""Draft a study TOML by looking at a file's columns.
+    """Draft a study TOML by looking at a file's columns.
 
     \b
     Example:
@@ -140,14 +159,14 @@ def study(source: str, out: str | None, name: str | None) -> None:
     if out is None:
         click.echo(text)
         return
+    _keep_input(source, out)
     from pipelines.storage import write_text
 
     write_text(out, text)
     click.echo(f"Drafted {out}. Confirm every line marked CHECK.")
-    if "[endpoints." in text.replace("# [endpoints.", ""):
-        _next(f"biomarker check {source} --study {out}")
-    else:
-        _next(f"add an endpoint to {out}, then: biomarker check {source} --study {out}")
+    then = _words("biomarker", "check", source, "--study", out)
+    drafted = "[endpoints." in text.replace("# [endpoints.", "")
+    _next(then if drafted else f"add an endpoint to {out}, then: {then}")
 
 
 @main.command()
@@ -160,7 +179,7 @@ def study(source: str, out: str | None, name: str | None) -> None:
 def check(
     file: str, study_name: str, allow_undeclared: bool, show_values: bool, as_json: bool
 ) -> None:
-    r"""Say what was understood of a cohort file, or everything wrong with it.
+    """Say what was understood of a cohort file, or everything wrong with it.
 
     \b
     Example:
@@ -177,7 +196,7 @@ def check(
     from pipelines.summary_text import summary_text
 
     click.echo(summary_text(summary))
-    _next(f"biomarker train {file} --study {study_name}")
+    _next(_words("biomarker", "train", file, "--study", study_name))
 
 
 @main.command()
@@ -214,7 +233,7 @@ def train(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    r"""Validate, fit, explain, track and report every model of a study.
+    """Validate, fit, explain, track and report every model of a study.
 
     \b
     Examples:
@@ -258,7 +277,7 @@ def train(
 @_store_flag
 @_guarded
 def report(run: str, out: str, store: str | None) -> None:
-    r"""Fetch the report of a tracked run.
+    """Fetch the report of a tracked run.
 
     RUN is a run id, or a study's name for its latest run.
 
@@ -294,7 +313,7 @@ def score(
     allow_undeclared: bool,
     as_json: bool,
 ) -> None:
-    r"""Score a cohort file: one output row per input row.
+    """Score a cohort file: one output row per input row.
 
     Exit code 5 when some rows were refused: they are in the output, without a number and with
     the reason.
@@ -306,6 +325,7 @@ def score(
     from pipelines.scoring import resolve_bundle
     from pipelines.scoring import score as run_scoring
 
+    _keep_input(file, out)
     bundle = resolve_bundle(model, store)
     scored = run_scoring(file, bundle, out=out, drivers=drivers, allow_undeclared=allow_undeclared)
     body = {
@@ -347,7 +367,7 @@ def _tell_scores(body: dict[str, Any]) -> None:
 @_json_flag
 @_guarded
 def inspect(model: str, store: str | None, as_json: bool) -> None:
-    r"""Say what a bundle or a registered model is.
+    """Say what a bundle or a registered model is.
 
     \b
     Example:
@@ -367,7 +387,7 @@ def inspect(model: str, store: str | None, as_json: bool) -> None:
 @_store_flag
 @_guarded
 def promote(name: str, version: int | None, store: str | None) -> None:
-    r"""Make a registered model's candidate its champion.
+    """Make a registered model's candidate its champion.
 
     \b
     Example:
@@ -416,7 +436,7 @@ def simulate(
     informative: float,
     as_json: bool,
 ) -> None:
-    r"""Write a synthetic cohort, its study, and on request its declared truth.
+    """Write a synthetic cohort, its study, and on request its declared truth.
 
     \b
     Example:
@@ -440,9 +460,9 @@ def simulate(
     )  # fmt: skip
     click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written.values()))
     if dirty is not None:
-        _next(f"biomarker check {out} --study {written['study']}")
+        _next(_words("biomarker", "check", out, "--study", written["study"]))
     elif "study" in written:
-        _next(f"biomarker train {out} --study {written['study']}")
+        _next(_words("biomarker", "train", out, "--study", written["study"]))
 
 
 @main.command()

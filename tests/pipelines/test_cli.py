@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 import sys
 
@@ -189,3 +190,52 @@ def test_study_drafts_a_toml_that_check_accepts(run, cohort_folder, tmp_path):
     assert "CHECK" in out.read_text()
     done = run("check", cohort_folder / "cohort.csv", "--study", out)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", [None, *sorted(main.commands)])
+def test_help_keeps_example_commands_on_lines_of_their_own(run, command):
+    """An example can be copied from the help, and no escape is left in it."""
+    said = run(*([command] if command else []), "--help").stdout
+    assert "\\b" not in said
+    examples = [line for line in said.splitlines() if line.lstrip().startswith("biomarker ")]
+    if "Example" in said or "Start here" in said:
+        assert examples
+        assert all(line.startswith("    biomarker ") for line in examples)
+
+
+def test_a_suggested_command_can_be_pasted_whatever_the_path(run, cohort_folder, tmp_path):
+    """Blanks in a path are quoted in the next step."""
+    out = tmp_path / "my study é.toml"
+    done = run("study", "--from", cohort_folder / "cohort.csv", "--out", out)
+    said = next(line for line in done.stderr.splitlines() if line.startswith("Next: "))
+    assert shlex.split(said.removeprefix("Next: "))[-1] == str(out)
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_fit(run, cohort_folder, store, tmp_path):
+    """Neither folder nor store costs a training run to find out."""
+    (tmp_path / "file").touch()
+    words = ["train", cohort_folder / "cohort.csv", "--study", cohort_folder / "small.toml"]
+    for places in (
+        ["--out", tmp_path / "file", "--store", store],
+        ["--out", tmp_path / "out", "--store", tmp_path / "file" / "runs"],
+        ["--out", tmp_path / "out", "--store", "http://127.0.0.1:9"],
+    ):
+        done = run(*words, *places)
+        assert done.exit_code == 6, done.output
+        assert done.stderr.count("Error: ") == 1
+        assert "cox" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_no_result_is_written_over_the_file_it_is_made_from(run, trained, cohort_folder, tmp_path):
+    """The patients' file survives a slip of the hand, by whatever path it is named."""
+    result, _ = trained
+    new = tmp_path / "new.csv"
+    new.write_bytes((cohort_folder / "new.csv").read_bytes())
+    (tmp_path / "sub").mkdir()
+    same = tmp_path / "sub" / ".." / "new.csv"
+    scored = run("score", new, "--model", result.bundles["os-cox"], "--out", same)
+    drafted = run("study", "--from", new, "--out", same)
+    assert (scored.exit_code, drafted.exit_code) == (2, 2)
+    assert "--out must be another file" in scored.stderr
+    assert new.read_bytes() == (cohort_folder / "new.csv").read_bytes()
