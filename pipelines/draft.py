@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ _EVENT = re.compile(
     r"(?i)^(?:(?P<stem>.+)[_. ])?(status|event|death|dead|died|cens(or(ed)?)?|cnsr|arrest|fustat)$"
     r"|^(?P<short>os|pfs|dfs|rfs|efs|ttp)(event|status|cens)$|^d$"
 )
+_INTERVAL = re.compile(r"(?i)^t?(start|stop)([_. ]?time)?$")  # a row per interval of follow-up
 _SURVIVAL_STEM = re.compile(r"(?i)^(os|pfs|dfs|rfs|efs|ttp|dss|mfs|surv(ival)?|fu|follow[_. ]?up)$")
 _LATER = re.compile(
     r"(?i)^off|relaps|recur|progress|respon|follow|nadir|post|discontin|withdr|_?(wk|week|month)\d"
@@ -123,8 +125,8 @@ def draft_study(table: pa.Table, name: str) -> str:
 
 
 def _study_name(name: str) -> str:
-    fit = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64]
-    return fit or "study"
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain)[:64].strip("._-") or "study"
 
 
 def _missing_words(table: pa.Table) -> tuple[str, ...]:
@@ -233,8 +235,8 @@ def _role(column: _Seen, n_rows: int) -> str:
     name = column.name
     if name == "" or column.n_known == 0:
         return "ignore"
-    if _ID.match(name) and column.n_distinct == n_rows and not column.floating:
-        return "id"
+    if _ID.match(name) and not column.floating:
+        return "id" if column.n_distinct == n_rows else "repeated id"
     if column.n_distinct >= 2 and set(column.texts) <= _RESPONSE:
         return "response"
     if _ARM.match(name) and 2 <= column.n_distinct <= 4:
@@ -247,6 +249,7 @@ def _role(column: _Seen, n_rows: int) -> str:
         return "ignore"
     time = _stem(_TIME, name)
     unclaimed = time is not None and (time == "" or _SURVIVAL_STEM.match(time))
+    unclaimed = unclaimed or _INTERVAL.match(name) is not None
     if unclaimed or _stem(_EVENT, name) is not None or _LATER.search(name):
         return "later"
     return "marker" if _MARKER.search(name) else "covariate"
@@ -257,6 +260,11 @@ def _column(column: _Seen, role: str) -> tuple[dict[str, Any], str]:
         return {"role": "endpoint"}, "CHECK: used by an endpoint below"
     if role == "id":
         return {"role": role}, "CHECK: that this names the patient and is no measurement"
+    if role == "repeated id":
+        return {"role": "ignore"}, (
+            "CHECK: left out. If it names the patient, say role = 'id' here and rows_per_patient = "
+            "'many' above; if each row is an interval of follow-up, make one row a patient first"
+        )
     if role in ("centre", "batch"):
         return {"role": role}, ""
     if role == "ignore":

@@ -232,3 +232,23 @@ def test_times_of_zero_are_still_times() -> None:
     draft = draft_study(pa.Table.from_pandas(frame), "x")
     roles = {name: body["role"] for name, body in tomllib.loads(draft)["columns"].items()}
     assert set(roles.values()) == {"post_baseline"}
+
+
+def test_ids_that_repeat_and_interval_ends_never_become_features() -> None:
+    """A row per interval: its end is the outcome, its id no measurement, and the note says so."""
+    table = read_table(DATASETS / "stanford_heart.csv").table
+    draft = draft_study(table, "stanford_heart")
+    columns = tomllib.loads(draft)["columns"]
+    assert columns["id"]["role"] == "ignore"
+    assert columns["start"]["role"] == columns["stop"]["role"] == "post_baseline"
+    assert "rows_per_patient" in notes(draft)["id"]
+    assert "CHECK" in notes(draft)["stop"]
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("mes données ü", "mes-donnees-u"), ("患者", "study"), ("a  b!", "a-b"), ("_x_", "x")],
+)
+def test_a_study_is_named_after_its_file_in_plain_letters(name: str, slug: str) -> None:
+    """Accents fall away and blanks become one hyphen, with none left at the ends."""
+    assert tomllib.loads(draft_study(pa.table({"x": [1, 2]}), name))["name"] == slug
