@@ -1,8 +1,8 @@
 """Time lifelines on resamples and print one line of JSON.
 
 Run by ``resampling.py`` as a process of its own:
-``python resampling_peer.py FOLDER N_FITS N_CONCORDANCE CHUNK``. Seconds are per call, one value for
-each chunk of calls; the first chunk is left out, since it loads what later ones have.
+``python resampling_peer.py FOLDER N_FITS N_CONCORDANCE CHUNK``. Processor seconds are per call, one
+value for each chunk of calls; the first chunk is left out, since it loads what later ones have.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def timed(n: int, chunk: int, one: Callable[[int], object]) -> list[float]:
         one(b)
     seconds = []
     for low in range(0, n, chunk):
-        began = time.perf_counter()
+        began = time.process_time()
         for b in range(low, min(low + chunk, n)):
             one(b)
-        seconds.append((time.perf_counter() - began) / (min(low + chunk, n) - low))
+        seconds.append((time.process_time() - began) / (min(low + chunk, n) - low))
     return seconds
 
 
