@@ -1,0 +1,231 @@
+"""Who is analysed and by which columns: one marker, one endpoint, all patients as randomised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from biomarker.cohort import Cohort, Outcome
+from biomarker.errors import NotEstimableError, UsageError
+from biomarker.features.encoding import fit_encoder, plan_columns
+
+__all__ = ["AnalysisSet", "analysis_set"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_MISSINGNESS_ALPHA = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisSet:
+    """All patients with the outcome known and the marker measured.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n_patients,)
+        Their rows in the cohort.
+    arm : ndarray of float, shape (n_patients,), or None
+        1 treated, 0 control; None where the study has one arm.
+    marker_columns : ndarray, shape (n_patients, df)
+        The marker on its declared transform, centred; in standard deviations where continuous, per
+        allele or level where so declared, one 0/1 column per level past the first where
+        categorical.
+    covariates : ndarray, shape (n_patients, n_covariates)
+        Declared covariates, centred; a missing value takes the median or most frequent level and an
+        indicator.
+    strata : ndarray of int, shape (n_patients,), or None
+        Combination of the declared strata, missing as a level of its own.
+    contrast : str
+        What one unit of the marker is, such as ``per SD``.
+    graded : bool
+        Whether the marker has an order, so that ranks mean something.
+    n_missing : int
+        Patients left out for want of the marker.
+    missing_treated, missing_control : int
+    missing_differs : bool
+        Whether the missing share differs by arm or outcome (p < .05): an exploratory result.
+    covariate_names : tuple of str
+        Declared covariates, as columns of the file.
+    """
+
+    marker: str
+    outcome: Outcome
+    rows: Ints
+    n_rows: int
+    y: npt.NDArray[np.void]
+    arm: Floats | None
+    marker_columns: Floats
+    covariates: Floats
+    strata: Ints | None
+    contrast: str
+    graded: bool
+    n_missing: int
+    missing_treated: int
+    missing_control: int
+    missing_differs: bool
+    covariate_names: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """``survival`` or ``response``."""
+        return self.outcome.kind
+
+    @property
+    def event(self) -> Bools:
+        """True where the event, or the response, was seen."""
+        return np.asarray(self.y["event"] if self.kind == "survival" else self.y, dtype=np.bool_)
+
+    @property
+    def df(self) -> int:
+        """Columns the marker takes."""
+        return self.marker_columns.shape[1]
+
+    def where(self, keep: Bools) -> AnalysisSet:
+        """The same columns for some of the patients."""
+        return replace(
+            self,
+            rows=self.rows[keep],
+            y=self.y[keep],
+            arm=None if self.arm is None else self.arm[keep],
+            marker_columns=self.marker_columns[keep],
+            covariates=self.covariates[keep],
+            strata=None if self.strata is None else self.strata[keep],
+        )
+
+    @property
+    def control(self) -> AnalysisSet:
+        """Patients of the control arm; everybody where there is one arm."""
+        return self if self.arm is None else self.where(self.arm == 0)
+
+
+def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
+    """Take the patients and columns that answer a question about one marker and endpoint.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    marker : str
+        A column declared as marker.
+    endpoint : str
+
+    Returns
+    -------
+    AnalysisSet
+
+    Raises
+    ------
+    UsageError
+        If the name is no declared marker (a post-baseline column never is), or patients repeat.
+    NotEstimableError
+        If the marker is known for nobody or the same for everybody.
+    """
+    study = cohort.study
+    column = study.columns.get(marker)
+    if column is None or column.role != "marker" or marker not in cohort.columns:
+        role = "no column of this file" if column is None else f"declared as {column.role}"
+        raise UsageError(
+            f"markers must be columns declared with role 'marker'; got {marker!r}, {role}. "
+            "What is known only after treatment began cannot be a baseline marker."
+        )
+    if cohort.n_patients < cohort.n_rows:
+        raise UsageError(
+            f"cohort must hold one row a patient; got {cohort.n_rows} rows of "
+            f"{cohort.n_patients} patients. Keep one row of each."
+        )
+    outcome = cohort.outcomes[endpoint]
+    values = cohort.columns[marker].values
+    known = outcome.included & ~np.isnan(values)
+    rows = np.flatnonzero(known).astype(np.int64)
+    y = outcome.y[known[outcome.included]]
+    treated = cohort.treated
+    arm = None if treated is None else treated[rows].astype(np.float64)
+    if len(rows) == 0:
+        raise NotEstimableError(f"{marker} must be measured in some patients; got none.")
+    columns, contrast = _marker_columns(cohort, marker, rows)
+    names = tuple(n for n in study.with_role("covariate") if n in cohort.columns)
+    absent = outcome.included & np.isnan(values)
+    side = np.zeros(cohort.n_rows, dtype=np.bool_) if treated is None else treated
+    if treated is None:
+        side = np.full(cohort.n_rows, study.single_arm != "control")
+    return AnalysisSet(
+        marker=marker,
+        outcome=outcome,
+        rows=rows,
+        n_rows=cohort.n_rows,
+        y=y,
+        arm=arm,
+        marker_columns=columns,
+        covariates=_covariates(cohort, names, rows),
+        strata=_strata(cohort, rows),
+        contrast=contrast,
+        graded=column.kind != "categorical",
+        n_missing=int(absent.sum()),
+        missing_treated=int((absent & side).sum()),
+        missing_control=int((absent & ~side).sum()),
+        missing_differs=_missing_differs(absent, outcome, treated),
+        covariate_names=names,
+    )
+
+
+def _marker_columns(cohort: Cohort, marker: str, rows: Ints) -> tuple[Floats, str]:
+    """The marker's centred columns, and what one unit of them is."""
+    column = cohort.study.columns[marker]
+    raw = cohort.columns[marker].values[rows][:, None]
+    varies = len(np.unique(raw)) > 1
+    if not varies:
+        raise NotEstimableError(
+            f"{marker} must differ between patients; got one value in {len(rows)} patient(s)."
+        )
+    encoded = fit_encoder(plan_columns(cohort.study, (marker,)), raw).transform(raw)
+    centred = encoded - encoded.mean(axis=0)
+    if column.kind == "continuous":
+        spread = float(encoded.std(ddof=1))
+        unit = "" if column.transform == "identity" else f" of {column.transform}"
+        return centred / spread, f"per SD{unit}"
+    if column.kind == "categorical":
+        seen = np.unique(raw[:, 0]).astype(int)
+        return centred, f"{column.levels[seen[-1]]} vs {column.levels[seen[0]]}"
+    return centred, "per allele" if column.kind == "genotype" else "per level"
+
+
+def _covariates(cohort: Cohort, names: tuple[str, ...], rows: Ints) -> Floats:
+    """Declared covariates as centred columns without missing values."""
+    if not names:
+        return np.empty((len(rows), 0))
+    raw = cohort.matrix(names)[rows]
+    try:
+        encoded = fit_encoder(plan_columns(cohort.study, names), raw).transform(raw)
+    except NotEstimableError:
+        return np.empty((len(rows), 0))
+    return np.ascontiguousarray(encoded - encoded.mean(axis=0))
+
+
+def _strata(cohort: Cohort, rows: Ints) -> Ints | None:
+    """One code per combination of declared strata."""
+    names = [n for n in cohort.study.with_role("stratum") if n in cohort.columns]
+    if not names:
+        return None
+    table = np.nan_to_num(cohort.matrix(tuple(names))[rows], nan=-1.0)
+    codes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return codes if codes.max(initial=0) > 0 else None
+
+
+def _missing_differs(absent: Bools, outcome: Outcome, treated: Bools | None) -> bool:
+    """Whether patients without the marker differ by arm or by outcome seen."""
+    from scipy.stats import fisher_exact
+
+    inside = outcome.included
+    gone = absent[inside]
+    if not gone.any():
+        return False
+    sides = [outcome.event] if treated is None else [outcome.event, treated[inside]]
+    for side in sides:
+        table = [[np.sum(gone & side), np.sum(~gone & side)],
+                 [np.sum(gone & ~side), np.sum(~gone & ~side)]]  # fmt: skip
+        if fisher_exact(np.array(table))[1] < _MISSINGNESS_ALPHA:
+            return True
+    return False
