@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from biomarker.cohort import Cohort, Outcome
-from biomarker.errors import NotEstimableError, UsageError
+from biomarker.errors import NotEstimableError, StorageError, UsageError
 from biomarker.explain.attribution import attribute
 from biomarker.features.encoding import plan_columns
 from biomarker.models.pipeline import PipelineBuilder
@@ -29,7 +30,7 @@ from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
 from pipelines.results import ModelRun, StudyRun, TimePlan
 from pipelines.settings import resolve
-from pipelines.storage import atomic_file, write_text
+from pipelines.storage import write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
 
@@ -378,9 +379,15 @@ def _ready_to_publish(folder: Path, store: str | Path | None) -> None:
     """Meet a folder or a store that cannot be written before the fits, not after them."""
     from pipelines.tracking_store import open_store
 
-    with atomic_file(folder / ".biomarker") as probe:
-        probe.touch()
-    (folder / ".biomarker").unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"The output folder '{folder.name}' must be writable; the system said: "
+            f"{error.strerror or type(error).__name__}. Name another with --out."
+        ) from None
     open_store(store)
 
 
