@@ -134,7 +134,7 @@ def calibrated_p(observed: float, draws: Floats) -> float:
 
 
 def critical_value(draws: Floats, alpha: float) -> float:
-    """Return the value a likelihood ratio exceeds exactly when its calibrated p is below alpha.
+    """Find the value that a likelihood ratio exceeds exactly when its calibrated p is below alpha.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def critical_value(draws: Floats, alpha: float) -> float:
 def draw_until_clear(
     questions: Sequence[Nested],
     seed: int,
-    key: TaskKey,
+    keys: TaskKey | list[TaskKey],
     alpha: float,
     sizes: tuple[int, ...] = DRAWS,
     hardest: Callable[[Floats], Sequence[float]] | None = None,
@@ -163,8 +163,8 @@ def draw_until_clear(
     Parameters
     ----------
     questions : sequence of Nested
-    seed, key
-        As in :func:`bootstrap_likelihood_ratio`.
+    seed, keys
+        As in :func:`bootstrap_likelihood_ratio`; one key, or a list with one for each question.
     alpha : float
     sizes : tuple of int
         Numbers of draws at which to look; the last ends it. The number is chosen by how far the
@@ -177,8 +177,12 @@ def draw_until_clear(
     ndarray, shape (n_draws, n_questions)
     """
     draws = np.empty((0, len(questions)))
+    each = list(keys) if isinstance(keys, list) else [keys] * len(questions)
     for size in sizes:
-        more = [bootstrap_likelihood_ratio(q, seed, key, len(draws), size) for q in questions]
+        more = [
+            bootstrap_likelihood_ratio(q, seed, key, len(draws), size)
+            for q, key in zip(questions, each, strict=True)
+        ]
         draws = np.vstack([draws, np.column_stack(more)])
         found = [calibrated_p(q.likelihood_ratio, draws[:, j]) for j, q in enumerate(questions)]
         found += list(hardest(draws)) if hardest is not None else []

@@ -32,9 +32,9 @@ class RatioTest:
     ----------
     ratio, low, high : float
         Per contrast unit. Of an interaction: the effect in the treated over that in controls
-        (hazard ratios; odds ratios of response). With one tested column the interval excludes 1 exactly
-        when ``p`` is below alpha; with more it is the last level against the first at the joint
-        critical value, which excludes 1 only if ``p`` is below alpha.
+        (hazard ratios; odds ratios of response). With one tested column the interval excludes 1
+        exactly when ``p`` is below alpha; with more it is the last level against the
+        first at the joint critical value, which excludes 1 only if ``p`` is below alpha.
     p : float
         Calibrated by redrawing outcomes under the null model.
     monte_carlo_error : float

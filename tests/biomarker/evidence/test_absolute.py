@@ -29,7 +29,7 @@ def test_without_censoring_a_pseudo_observation_is_the_observation() -> None:
 
 @pytest.mark.parametrize("measure", ["restricted_mean", "survival"])
 def test_each_pseudo_observation_is_the_jackknife_of_the_curve(measure: Any) -> None:
-    """The curve n times less n - 1 times without the patient, with F from the Kaplan-Meier room, one by one."""
+    """By leaving patients out one by one and asking the Kaplan-Meier room each time."""
     rng = np.random.default_rng(3)
     y = survival_outcome(rng.random(25) < 0.6, np.round(rng.exponential(5, 25) + 0.5, 0) + 0.5)
     at = float(np.quantile(y["duration"], 0.7))
