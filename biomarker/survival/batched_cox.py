@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +68,8 @@ class BatchFit:
         At the maximum; where separated, the height that the climb reached, a lower bound of the
         supremum; NaN without events.
     information : ndarray, shape (n_replicates, n_features, n_features)
-        Negative second derivative at ``coefficients``; NaN where not converged.
+        Negative second derivative within 1e-6 standard deviations of ``coefficients``, to about
+        that relative accuracy; NaN where not converged.
     score_statistic : ndarray, shape (n_replicates,)
         Efficient score statistic of the columns that the null model lacks, at the null fit:
         asymptotically chi squared with as many degrees of freedom. NaN where the climb did not pass
@@ -217,12 +218,12 @@ def fit_batch(
     _, codes = strata_codes(strata, n)
     event, duration = outcome["event"].copy(), outcome["duration"].copy()
     cohort = sort_cohort(table, event, duration, stratum=codes)
-    begun = _starting_point(cohort, cohort.scale, start, n_null, ties)
+    begun, influence = _starting_point(cohort, start, n_null, ties)
     rows = _padded(cohort.X)
     base = layout.Base(
         rows, _risk(cohort.X, begun), begun, cohort.order,
         cohort.begin, cohort.mid, cohort.end, cohort.first, cohort.dead_weight,
-        np.empty(0, dtype=np.int64),
+        influence, np.empty(0, dtype=np.int64),
     )  # fmt: skip
     at_null = not np.any(begun) and n_null == 0
     fits = _run(
@@ -307,7 +308,8 @@ def fit_batch_outcomes(
     none = np.empty(0, dtype=np.int64)
     base = layout.Base(
         _padded(rows), _risk(rows, begun), begun, none, none, none, none,
-        np.empty(0, dtype=np.bool_), np.empty(0), none if codes is None else codes,
+        np.empty(0, dtype=np.bool_), np.empty(0), np.empty((n, 0)),
+        none if codes is None else codes,
     )  # fmt: skip
     at_null = n_null == 0 and not np.any(begun)
     if score_only and not (at_null or n_null):
@@ -392,7 +394,7 @@ def fit_batch_columns(
     base = layout.Base(
         rows, _risk(rows, begun[:q]), begun, cohort.order,
         cohort.begin, cohort.mid, cohort.end, cohort.first, cohort.dead_weight,
-        np.empty(0, dtype=np.int64),
+        np.empty((n, 0)), np.empty(0, dtype=np.int64),
     )  # fmt: skip
     fits = _run(
         layout.COLUMNS,
@@ -616,28 +618,62 @@ def null_coefficients(cohort: SortedCohort, ties: Ties) -> Floats:
 
 
 def _starting_point(
-    cohort: SortedCohort, scale: Floats, start: npt.ArrayLike | None, n_null: int, ties: Ties
-) -> Floats:
-    """Scaled coefficients to start from: given, or the maximum over all patients, or zero."""
+    cohort: SortedCohort, start: npt.ArrayLike | None, n_null: int, ties: Ties
+) -> tuple[Floats, Floats]:
+    """Where climbs start, on the scaled columns, and how each copy of a row moves that.
+
+    The start is given, or the maximum over all patients (rows then move it), or zero.
+    """
     from biomarker.survival.partial_likelihood import PartialLikelihood, maximise
 
     p = len(cohort.columns)
+    used = n_null or p
     begun = np.zeros(p)
+    still = np.empty((len(cohort.order), 0))
     if start is not None:
-        begun = _given_start(start, scale)
-        begun[n_null if n_null else p :] = 0.0
+        begun = _given_start(start, cohort.scale)
+        begun[used:] = 0.0
     elif len(cohort.time):
-        used = n_null or p
-        part = cohort
-        if used < p:
-            from dataclasses import replace
-
-            part = replace(cohort, columns=np.ascontiguousarray(cohort.columns[:used]))
+        part = replace(cohort, columns=np.ascontiguousarray(cohort.columns[:used]))
         fit = maximise(PartialLikelihood(part, ties), np.zeros(used))
         if fit.converged:
             begun[:used] = fit.coef
     far = np.max(np.abs(cohort.X @ begun), initial=0.0)
-    return begun if far <= _REACH else np.zeros(p)
+    if not np.any(begun) or far > _REACH:
+        return np.zeros(p), still
+    if start is not None:
+        return begun, still
+    moved = np.zeros((len(cohort.order), p))
+    moved[:, :used] = _influence(part, begun[:used]) @ np.linalg.pinv(fit.information)
+    return begun, moved
+
+
+def _influence(cohort: SortedCohort, coef: Floats) -> Floats:
+    """Each sorted row's share of the score at ``coef``: x dM less the risk set's mean, Breslow's.
+
+    Tied deaths are taken as Breslow does: it only says where climbs start.
+    """
+    rows = cohort.X
+    risk = _risk(rows, coef)
+    found = np.zeros(rows.shape)
+    opening = np.append(np.flatnonzero(cohort.first), len(cohort.time))
+    for low, high in itertools.pairwise(opening):
+        here = slice(low, high)
+        begin, end = int(cohort.begin[low]), int(cohort.end[high - 1])
+        x, r = rows[begin:end], risk[begin:end]
+        last = cohort.end[here] - begin - 1
+        total = np.cumsum(r)[last]
+        mean = np.cumsum(r[:, None] * x, axis=0)[last] / total[:, None]
+        jump = cohort.death_weight[here] / total
+        # Hazard, and hazard times mean, accrued up to each death time: later times come first.
+        hazard = np.cumsum(jump[::-1])[::-1]
+        moment = np.cumsum((jump[:, None] * mean)[::-1], axis=0)[::-1]
+        # The last death time at or before each row's own is the first whose end lies beyond it.
+        at = np.searchsorted(cohort.end[here] - begin, np.arange(end - begin), side="right")
+        died = cohort.dead_weight[begin:end, None]
+        expected = r[:, None] * (x * hazard[at, None] - moment[at])
+        found[begin:end] = died * (x - mean[at]) - expected
+    return found
 
 
 def _given_start(start: npt.ArrayLike, scale: Floats) -> Floats:

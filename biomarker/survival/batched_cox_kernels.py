@@ -34,7 +34,9 @@ _STEPS = 15  # what settles has settled by then; the rest is looked at with care
 _HALVINGS = 20
 _SETTLED = 1e-11  # predicted error, in standard deviations of a column, of the last step
 _CLOSE = 1e-3  # a step this short may be the last
-_NOTHING = 1e-8  # a step this short is taken without looking: nothing else would change by more
+# A step this short is taken without looking: coefficients and likelihood are exact to its square,
+# the information to its length. A null fit, whose score is wanted, asks for more.
+_NOTHING, _NOTHING_NULL = 1e-6, 1e-8
 _PIVOT = 1e-9  # share of a column's information that the columns before it must leave
 _FLOOR = 1e-6  # information per event and variance of a column: less is looked at with care
 _ROUNDING = 1e-13
@@ -44,8 +46,9 @@ _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the low bits
 
-# Not cached one by one: see the stamp in batched_cox_layout.
-COMPILE = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Not cached one by one: see the stamp in batched_cox_layout. Inlined, because every call of a
+# compiled function counts the references of the arrays it is handed.
+COMPILE = {"forceinline": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 class Work(NamedTuple):
@@ -66,6 +69,7 @@ class Work(NamedTuple):
     hazard: Floats  # (n,) per death time, scratch
     hazard_dying: Floats
     observed: Floats  # (p,) sum of x over deaths
+    shift: Floats  # (p,) where this replicate starts, from the shared start
     coef: Floats
     trial: Floats
     step: Floats
@@ -84,7 +88,7 @@ def make_work(n: int, p: int) -> Work:
     """Allocate one thread's arrays for replicates of at most n rows and p columns."""
     wide = max(p, 3)
     share = np.zeros(n)
-    floats = [np.zeros(wide) for _ in range(6)]
+    floats = [np.zeros(wide) for _ in range(7)]
     return Work(
         columns=np.zeros((wide, n)),
         rows=np.zeros((n if p > 3 else 1, wide)),
@@ -108,6 +112,7 @@ def make_work(n: int, p: int) -> Work:
         information=np.zeros((wide, wide)),
         factor=np.zeros((wide, wide)),
         half=floats[5],
+        shift=floats[6],
         sums=np.zeros((4, wide)),
         order=np.zeros(n, np.int64),
         before=np.zeros(n + 1, np.int64),
@@ -287,7 +292,7 @@ def _accrue(work: Work, risk: Floats, m: int, n_times: int) -> None:
         share[i] = 0.0
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(forceinline=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _sum_three(work: Work, m: int) -> None:
     """Start gradient and information from the rows' expected events.
 
@@ -517,6 +522,7 @@ def fit_one(
     n_events: int,
     efron: bool,
     score_only: bool,
+    shifted: bool,
     zero: float,
     start: Floats,
     summary: Floats,
@@ -527,12 +533,13 @@ def fit_one(
     within ``_NOTHING`` of its maximum. ``summary`` receives the log-likelihood of the null model
     and of the full one, and the score statistic of the remaining columns at the null fit (NaN where
     the climb starts elsewhere). Coefficients and information stay in ``work``. A climb starts at
-    ``start``, where ``risk_start`` holds the risks already.
+    ``start``, where ``risk_start`` holds the risks already, or ``shifted`` from it. ``zero`` is the
+    log-likelihood at zero, for a null model without columns.
     """
     coef, trial, step = work.coef, work.trial, work.step
     summary[0] = summary[1] = summary[2] = np.nan
     for j in range(p):
-        coef[j] = trial[j] = start[j]
+        coef[j] = trial[j] = start[j] + (work.shift[j] if shifted else 0.0)
     for j in range(p, len(coef)):
         coef[j] = trial[j] = 0.0
     if n_times == 0:
@@ -542,14 +549,16 @@ def fit_one(
     if not in_null and not null_at_start:
         summary[0] = zero
     columns = n_null if in_null else p
-    at_start, last, switched = True, False, null_at_start
-    value = rounding = -np.inf
+    opening, last, switched = True, False, null_at_start
+    value, rounding = -np.inf, 0.0
     previous = length = 0.0
     fraction = 1.0
     taken = halved = 0
     while True:
-        there, error = _evaluate(work, trial, p, m, n_times, efron, at_start)
-        if not at_start and not there >= value - rounding:
+        there, error = _evaluate(work, trial, p, m, n_times, efron, opening and not shifted)
+        if opening and not np.isfinite(there):
+            return HARD
+        if not there >= value - rounding:
             halved += 1
             fraction *= 0.5
             if halved > _HALVINGS:
@@ -570,16 +579,16 @@ def fit_one(
             summary[0] = value
             columns = p
             taken = 0
-        whole = fraction == 1.0 and not at_start and not switched
+        whole = fraction == 1.0 and not opening and not switched
         previous = length if whole else 0.0
-        at_start = False
+        opening = False
         # Also at the maximum: its matrix must still carry every direction.
         if not _solve(work, columns, floor):
             return HARD
         if finished:
             return OK
         length = _longest(step, columns)
-        if length <= _NOTHING and not switched:
+        if length <= (_NOTHING_NULL if in_null else _NOTHING) and not switched:
             value += _step_on_paper(work, p, columns)
             summary[1] = value
             if not in_null:

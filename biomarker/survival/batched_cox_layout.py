@@ -42,6 +42,7 @@ class Base(NamedTuple):
     end: Ints
     first: Flags
     died: Floats  # (n,) 1 for deaths, 0 for others
+    influence: Floats  # (n, p) what one copy of a row moves the start by, or (n, 0)
     stratum: Ints  # (n,) codes from 0, in the caller's order; empty for none
 
 
@@ -123,18 +124,20 @@ def _lay_weights(
     return m, n_times, total, -logs
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(forceinline=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _copy(base: Base, work: Work, weights: npt.NDArray[np.uint16], m: int) -> None:
     """Copy the rows kept, and sum the deaths' columns, in loops that vectorise."""
     rows, order, kept, dead = base.rows, base.order, work.order, work.share
     weight, risk_start, of_base, died = work.weight, work.risk_start, base.risk_start, base.died
     p = len(base.start)
+    count = 0.0
     for i in range(m):
         row = kept[i]
         w = float(weights[order[row]])
         weight[i] = w
         risk_start[i] = w * of_base[row]
         dead[i] = w * died[row]
+        count += w
     for j in range(len(work.columns)):
         column = work.columns[j]
         total = 0.0
@@ -147,6 +150,12 @@ def _copy(base: Base, work: Work, weights: npt.NDArray[np.uint16], m: int) -> No
         for i in range(m):
             for j in range(p):
                 work.rows[i, j] = rows[kept[i], j]
+    for j in range(base.influence.shape[1]):
+        total = 0.0
+        for i in range(m):
+            total += weight[i] * base.influence[kept[i], j]
+        # A resample far from the cohort is not led astray by more than one standard deviation.
+        work.shift[j] = min(max(total * (len(rows) / count), -1.0), 1.0) if count > 0.0 else 0.0
 
 
 @njit(**COMPILE)
@@ -289,7 +298,7 @@ def _stamp() -> int:
             code = getattr(getattr(value, "py_func", None), "__code__", None)
             if code is not None:
                 digest.update(code.co_code + repr(code.co_consts + code.co_names).encode())
-            elif isinstance(value, int | float):
+            elif isinstance(value, int | float) or name == "COMPILE":
                 digest.update(f"{name}={value!r}".encode())
     return int.from_bytes(digest.digest(), "little") + 1000
 
@@ -297,7 +306,7 @@ def _stamp() -> int:
 def _entry(stamp: int) -> Callable[..., None]:
     """Compile the loop over replicates, the only function of these files that is cached."""
 
-    @njit(**{**COMPILE, "cache": True})
+    @njit(**{**COMPILE, "cache": True, "forceinline": False})
     def fit_range(
         kind: int,
         base: Base,
@@ -330,6 +339,7 @@ def _entry(stamp: int) -> Callable[..., None]:
             fits.n_events[b] = total
             fits.status[b] = fit_one(
                 work, p, n_null, null_at_start, m, n_times, total, efron, score_only,
+                kind == WEIGHTS and base.influence.shape[1] > 0,
                 zero, base.start, fits.summary[b],
             )  # fmt: skip
             for j in range(p):

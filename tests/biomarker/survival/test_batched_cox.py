@@ -133,7 +133,7 @@ def test_weighted_rows_meet_r_on_duplicated_rows(
     np.testing.assert_allclose(fit.coefficients[0], coef, rtol=0, atol=1e-9)
     assert fit.log_likelihood_null[0] == pytest.approx(heights[0], abs=1e-9)
     assert fit.log_likelihood[0] == pytest.approx(heights[1], abs=1e-9)
-    np.testing.assert_allclose(np.diag(fit.covariance[0]), variance, rtol=1e-7)
+    np.testing.assert_allclose(np.diag(fit.covariance[0]), variance, rtol=1e-5)
     assert fit.n_events[0] == counts[rossi["arrest"] == 1].sum()
 
 
@@ -178,7 +178,9 @@ def test_ends_where_the_single_likelihood_is_flat(p: int, ties: Any) -> None:
         np.testing.assert_allclose(gradient, 0, atol=1e-7)
         assert fit.log_likelihood[b] == pytest.approx(value, abs=1e-9)
         matrix = likelihood.information() * np.outer(cohort.scale, cohort.scale)
-        np.testing.assert_allclose(fit.information[b], matrix, rtol=1e-6, atol=1e-6)
+        unit = 1 / np.sqrt(np.diag(matrix))
+        gap = (fit.information[b] - matrix) * np.outer(unit, unit)
+        assert np.max(np.abs(gap)) < 1e-5
 
 
 def everything(threads: int) -> list[BatchFit]:
