@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -283,10 +286,18 @@ def serve_ui(port: int, store: str | Path | None = None) -> int:
     client = open_store(store)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", client.tracking_uri, "--workers", "1"]
+    stop = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A group of its own: MLflow's workers would outlive it, and hold the port, if it alone ended.
+    server = subprocess.Popen(command, start_new_session=True)  # noqa: S603  # no shell, fixed words
     try:
-        return subprocess.call(command)  # noqa: S603  # our own interpreter, no shell, fixed words
+        return server.wait()
     except KeyboardInterrupt:
         return 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+        signal.signal(signal.SIGTERM, stop)
 
 
 def _known(client: Any, name: str) -> str:

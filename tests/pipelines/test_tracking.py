@@ -187,6 +187,28 @@ def test_a_tracking_server_takes_and_gives_models(trained, tmp_path, cohort_fold
         server.wait(30)
 
 
+def test_the_pages_are_on_the_loopback_address_and_end_with_their_command(store):
+    """Nothing outside this machine is answered, and no worker stays behind on the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "pipelines.cli", "ui", "--port", str(port), "--store", store]
+    pages = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health")
+        with socket.socket() as other, pytest.raises(OSError, match="refused"):
+            other.connect(("127.0.0.2", port))
+    finally:
+        pages.terminate()
+        pages.wait(30)
+    for _ in range(40):
+        with socket.socket() as gone:
+            if gone.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.25)
+    pytest.fail("something still answers")
+
+
 def _wait_for(url: str) -> None:
     """Until a server answers, a minute at most."""
     for _ in range(240):
