@@ -1,0 +1,161 @@
+"""The sentence of a verdict: what is shown, on which scale, and what could have been."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from biomarker.evidence.robustness import EffectType
+from biomarker.evidence.verdict import PROPORTIONALITY_ALPHA, Code, Design
+
+__all__ = ["Told", "sentence"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """Numbers a sentence is made of; None where there is none.
+
+    Attributes
+    ----------
+    ratio, association : (value, low, high) or None
+        Of the interaction, and of the association under control or in the only arm.
+    detectable : float or None
+    """
+
+    marker: str
+    endpoint: str
+    code: Code
+    design: Design
+    scale: str
+    contrast: str
+    level: float
+    confirmatory: bool
+    ratio: tuple[float, float, float] | None = None
+    p_adjusted: float | None = None
+    family_size: int = 0
+    detectable: float | None = None
+    association: tuple[float, float, float] | None = None
+    ph_p: float | None = None
+    effect_type: EffectType | None = None
+    reason: str = ""
+
+
+def sentence(told: Told) -> str:
+    """Say the verdict in words that the numbers carry, and no more.
+
+    Whenever a differing effect is not shown in two arms, the sentence gives the ratio's interval,
+    what it excludes, and what could have been detected; absence of evidence is never put as
+    evidence of absence. One-arm sentences do not touch the treatment's effect.
+    """
+    if told.design.startswith("single_arm"):
+        return _one_arm(told)
+    opening = "In a non-randomised comparison, " if told.design == "observational" else ""
+    if told.code in ("predictive", "predictive_and_prognostic"):
+        text = _shown(told)
+    else:
+        text = _not_shown(told)
+    if opening:
+        text = opening + text
+    elif text.startswith("the "):
+        text = "T" + text[1:]
+    association = _association(told)
+    return text + (f" {association}" if association else "")
+
+
+def _scale(told: Told) -> str:
+    return "hazard" if told.scale == "hazard ratio" else "odds"
+
+
+def _interval(told: Told, values: tuple[float, float, float]) -> str:
+    """Value and interval, as printed."""
+    value, low, high = (_number(v) for v in values)
+    return f"{value}, {1 - told.level:.0%} interval {low} to {high}"
+
+
+def _shown(told: Told) -> str:
+    assert told.ratio is not None
+    assert told.p_adjusted is not None
+    differs = f"the effect of treatment on {told.endpoint} differs by {told.marker}"
+    if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
+        differs += " on the hazard-ratio scale; hazards are not proportional, so no more is claimed"
+    text = (
+        f"{differs} (ratio of {_scale(told)} ratios {_interval(told, told.ratio)}, "
+        f"{told.contrast}; adjusted p {_p(told.p_adjusted)})"
+    )
+    if told.effect_type == "qualitative":
+        text += "; the difference is qualitative: treatment helps some and harms others"
+    elif told.effect_type == "quantitative":
+        text += "; the difference is quantitative: its size, not its direction"
+    elif told.effect_type is not None:
+        text += "; type not determined"
+    status = "confirmatory" if told.confirmatory else "exploratory"
+    return f"{text}. This result is {status}."
+
+
+def _not_shown(told: Told) -> str:
+    if told.ratio is None:
+        why = told.reason or "the interaction could not be fitted"
+        return f"{told.marker}, {told.endpoint}: predictive effect not established ({why})."
+    _, low, high = told.ratio
+    text = (
+        f"{told.marker}, {told.endpoint}: predictive effect not established. The ratio of "
+        f"{_scale(told)} ratios is {_interval(told, told.ratio)}, {told.contrast}; the interval "
+        f"excludes {_excluded(low, high)}."
+    )
+    if told.p_adjusted is not None:
+        tests = "1 test" if told.family_size == 1 else f"{told.family_size} tests"
+        text += f" Adjusted for {tests}: p {_p(told.p_adjusted)}."
+    if told.detectable is not None and math.isfinite(told.detectable):
+        text += (
+            f" These data could detect a ratio of {_number(told.detectable)} or "
+            f"{_number(1 / told.detectable)} with 80% power."
+        )
+    if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
+        text += " Hazards are not proportional: this holds on the hazard-ratio scale."
+    if told.reason:
+        text += f" Withheld or limited because {told.reason}."
+    return text
+
+
+def _excluded(low: float, high: float) -> str:
+    """What an interval leaves out, in words."""
+    parts = [f"ratios below {_number(low)}"] if low > 0 else []
+    parts += [f"above {_number(high)}"] if math.isfinite(high) else []
+    if len(parts) == 1 and not low > 0:
+        return f"ratios {parts[0]}"
+    return " and ".join(parts) if parts else "no ratio"
+
+
+def _association(told: Told) -> str:
+    """What holds under control."""
+    if told.association is None:
+        return ""
+    found = f"{told.scale} {_interval(told, told.association)}, {told.contrast}"
+    if told.code in ("prognostic", "predictive_and_prognostic"):
+        return f"Under control it is associated with {told.endpoint} ({found})."
+    return f"Under control an association with {told.endpoint} is not established ({found})."
+
+
+def _one_arm(told: Told) -> str:
+    """An association in the only arm, and nothing about the treatment."""
+    where = "under control" if told.design == "single_arm_control" else "in treated patients"
+    if told.association is None:
+        why = told.reason or "it could not be estimated"
+        return f"{told.marker}: association with {told.endpoint} {where} not established ({why})."
+    found = f"{told.scale} {_interval(told, told.association)}, {told.contrast}"
+    shown = told.code != "not_established"
+    text = f"{told.marker} is associated with {told.endpoint} {where} ({found})."
+    if not shown:
+        text = f"{told.marker}: association with {told.endpoint} {where} not established ({found})."
+    return text + " All patients are in one arm, so whether treatment matters cannot be told."
+
+
+def _number(value: float) -> str:
+    """Three significant digits; infinity in words."""
+    if not math.isfinite(value):
+        return "no limit"
+    return f"{value:.3g}" if value else "0"
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.3f}".replace("0.", ".", 1)

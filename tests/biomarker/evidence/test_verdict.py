@@ -1,0 +1,150 @@
+"""The codes: every combination of what is shown, and one door for the word."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from biomarker.evidence import verdict as room
+from biomarker.evidence.sentences import Told, sentence
+from biomarker.evidence.verdict import Claim, decide, reasons_against
+
+SHOWN = Claim(
+    "randomised",
+    p_adjusted=0.01,
+    p_calibrated=0.005,
+    p_without_influential=0.02,
+    same_sign_on_ranks=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("p_interaction", "p_association", "code"),
+    [
+        (0.01, 0.01, "predictive_and_prognostic"),
+        (0.01, 0.20, "predictive"),
+        (0.01, None, "predictive"),
+        (0.20, 0.01, "prognostic"),
+        (0.20, 0.20, "not_established"),
+        (0.20, None, "not_established"),
+        (None, 0.01, "prognostic"),
+        (None, 0.20, "not_estimable"),
+        (None, None, "not_estimable"),
+        (0.05, 0.05, "not_established"),
+    ],
+)
+def test_codes_of_two_arms(
+    p_interaction: float | None, p_association: float | None, code: str
+) -> None:
+    """Both, one, or neither; a p equal to alpha shows nothing."""
+    claim = replace(SHOWN, p_adjusted=p_interaction)
+    assert decide(claim, p_association, 0.05) == code
+
+
+@pytest.mark.parametrize(
+    ("design", "p", "code"),
+    [
+        ("single_arm_treated", 0.001, "associated_under_treatment"),
+        ("single_arm_treated", 0.3, "not_established"),
+        ("single_arm_treated", None, "not_established"),
+        ("single_arm_control", 0.001, "prognostic"),
+        ("single_arm_control", 0.3, "not_established"),
+    ],
+)
+def test_codes_of_one_arm(design: Any, p: float | None, code: str) -> None:
+    """Even a claim object that pretends to hold an interaction changes nothing."""
+    assert decide(replace(SHOWN, design=design), p, 0.05) == code
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ({"p_calibrated": 0.2}, "not significant"),
+        ({"p_without_influential": 0.2}, "most influential"),
+        ({"p_without_influential": None}, "most influential"),
+        ({"same_sign_on_ranks": False}, "ranks"),
+        ({"gate_open": False}, "written down beforehand"),
+        ({"design": "observational", "comparison_faults": ("no overlap",)}, "no overlap"),
+    ],
+)
+def test_each_condition_alone_withholds_the_claim(missing: dict[str, Any], reason: str) -> None:
+    """With its reason, and the code falls back to what else is shown."""
+    claim = replace(SHOWN, **missing)
+    assert any(reason in text for text in reasons_against(claim, 0.05))
+    assert decide(claim, 0.01, 0.05) == "prognostic"
+    assert decide(claim, 0.50, 0.05) == "not_established"
+    with pytest.raises(AssertionError):
+        room._claimed(claim, False, 0.05)
+
+
+def test_one_function_alone_returns_the_word() -> None:
+    """No other function of the room returns it."""
+    tree = ast.parse(inspect.getsource(room))
+    holders = {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and part.value == "predictive"
+    }
+    assert holders <= {"_claimed", "claimed"}
+    assert "_claimed" in holders
+
+
+TOLD = Told(
+    "vegf", "survival", "not_established", "randomised", "hazard ratio", "per SD", 0.05, False,
+    ratio=(0.9, 0.6, 1.3), p_adjusted=0.4, family_size=3, detectable=1.8,
+    association=(1.2, 0.9, 1.6),
+)  # fmt: skip
+
+
+def test_what_is_not_shown_says_what_is_excluded_and_detectable() -> None:
+    """Interval, exclusion, detectable ratio; never that there is nothing."""
+    text = sentence(TOLD)
+    assert "ratio of hazard ratios is 0.9, 95% interval 0.6 to 1.3" in text
+    assert "excludes ratios below 0.6 and above 1.3" in text
+    assert "a ratio of 1.8 or 0.556 with 80% power" in text
+    assert "Adjusted for 3 tests: p .400" in text
+    assert "not predictive" not in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.0, 2.0, "excludes ratios above 2"),
+        (0.5, float("inf"), "excludes ratios below 0.5"),
+        (0.0, float("inf"), "excludes no ratio"),
+    ],
+)
+def test_an_open_interval_excludes_one_side_only(low: float, high: float, words: str) -> None:
+    """Nothing is said of a side that has no end."""
+    assert words in sentence(replace(TOLD, ratio=(0.9, low, high)))
+
+
+def test_wording_is_limited_to_the_scale_where_proportionality_fails() -> None:
+    """A shown difference claims no more than its scale."""
+    told = replace(TOLD, code="predictive", ratio=(0.5, 0.3, 0.8), ph_p=0.001)
+    assert "differs by vegf on the hazard-ratio scale" in sentence(told)
+    assert "hazard-ratio scale" not in sentence(replace(told, ph_p=0.4))
+
+
+@pytest.mark.parametrize("kind", ["qualitative", "quantitative", "type not determined"])
+def test_the_kind_of_difference_is_named(kind: Any) -> None:
+    """As shown by the band, or as not determined."""
+    told = replace(TOLD, code="predictive", ratio=(0.5, 0.3, 0.8), effect_type=kind)
+    assert kind in sentence(told)
+
+
+def test_one_arm_speaks_of_association_only() -> None:
+    """No word about who benefits."""
+    told = replace(TOLD, design="single_arm_treated", code="associated_under_treatment", ratio=None)
+    text = sentence(told)
+    assert "is associated with survival in treated patients" in text
+    assert "predictive" not in text
+    assert "prognostic" not in text
