@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.limits import beats_chance
-from pipelines.results import ModelRun, StudyRun
+from pipelines.results import ModelRun, StudyRun, performance_table, settings_table
 from pipelines.tracking import StudyTracker
 from pipelines.tracking_store import store_faults
 
@@ -84,7 +84,6 @@ def _track(
 
 def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> None:
     from pipelines.report import report_figures
-    from pipelines.training import performance_table, settings_table
 
     tracker.text(parent, html, "report.html")
     tracker.json(parent, run.summary.to_dict(), "cohort.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,14 @@ from biomarker.outcomes import TimeUnit
 from biomarker.validation.nested import NestedResult
 from pipelines.summary import CohortSummary
 
-__all__ = ["ModelRun", "StudyRun", "TimePlan"]
+__all__ = [
+    "ModelRun",
+    "StudyRun",
+    "TimePlan",
+    "performance_table",
+    "plain_value",
+    "settings_table",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,3 +93,29 @@ class StudyRun:
     software: Mapping[str, str]
     started: str
     source_name: str
+
+
+def performance_table(nested: NestedResult) -> list[dict[str, Any]]:
+    """Every performance number with its interval, n and horizon; JSON-able."""
+    keep = ("metric", "horizon", "value", "low", "high", "n_patients", "covers", "reason")
+    return [{key: getattr(p, key) for key in keep} for p in nested.performance]
+
+
+def settings_table(run: StudyRun) -> dict[str, Any]:
+    """Resolved settings and the summary, JSON-able, as stored with the run."""
+    return {
+        "settings": {
+            key: {**v, "value": plain_value(v["value"])} for key, v in run.settings.items()
+        },
+        "time_plans": {
+            name: {**asdict(plan), "times": plan.times.tolist()}
+            for name, plan in run.time_plans.items()
+        },
+        "source": run.source_name,
+        "started": run.started,
+    }
+
+
+def plain_value(value: Any) -> Any:
+    """A setting's value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value

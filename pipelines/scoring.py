@@ -78,6 +78,11 @@ def score(
     CohortError
         If the file itself is damaged, or its ids are neither text nor whole numbers.
     """
+    if out is not None and isinstance(source, (str, Path)) and _same_file(source, out):
+        raise UsageError(
+            f"out must not be the file that is scored; got '{Path(out).name}' for both. "
+            "Name another file: the patients' data would be replaced."
+        )
     bundle = model if isinstance(model, Bundle) else resolve_bundle(model, store)
     if isinstance(source, (str, Path)):
         from pipelines.readers import read_table
@@ -91,6 +96,12 @@ def score(
     if out is not None:
         write_scores(scored.table, out)
     return scored
+
+
+def _same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one existing file, by whatever name."""
+    a, b = Path(one), Path(other)
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 def table_from_frame(frame: Any) -> pa.Table:

@@ -8,7 +8,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from biomarker.models.zoo import ModelKind, default_zoo, model_choice
 from biomarker.resampling import joint_strata, spawn
 from biomarker.study import Study, SurvivalEndpoint
 from biomarker.survival.censoring import safe_time_grid
-from biomarker.validation.nested import NestedResult, validate_and_refit
+from biomarker.validation.nested import validate_and_refit
 from pipelines.bundle import save_bundle
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
-from pipelines.results import ModelRun, StudyRun, TimePlan
+from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table, plain_value
 from pipelines.settings import resolve
 from pipelines.storage import write_text
 from pipelines.summary import summarise
@@ -357,12 +357,6 @@ def _best(runs: Sequence[ModelRun], outcome: Outcome) -> str:
     return max(mine, key=merit).name
 
 
-def performance_table(nested: NestedResult) -> list[dict[str, Any]]:
-    """Every performance number with its interval, n and horizon; JSON-able."""
-    keep = ("metric", "horizon", "value", "low", "high", "n_patients", "covers", "reason")
-    return [{key: getattr(p, key) for key in keep} for p in nested.performance]
-
-
 def software_versions() -> dict[str, str]:
     """Versions that decide the numbers."""
     names = ("lifelines", "mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn")
@@ -441,12 +435,8 @@ def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
         "dataset_digest": run.summary.dataset_digest,
         "study_digest": run.summary.study_digest,
         "software": dict(run.software),
-        "settings": {key: _plain(value["value"]) for key, value in run.settings.items()},
+        "settings": {key: plain_value(value["value"]) for key, value in run.settings.items()},
     }
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _headline(model: ModelRun, candidate: bool) -> dict[str, Any]:
@@ -464,16 +454,3 @@ def _with_interval(estimate: Any) -> str:
     if estimate.low is None:
         return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
-def settings_table(run: StudyRun) -> dict[str, Any]:
-    """Resolved settings and the summary, JSON-able, as stored with the run."""
-    return {
-        "settings": {key: {**v, "value": _plain(v["value"])} for key, v in run.settings.items()},
-        "time_plans": {
-            name: {**asdict(plan), "times": plan.times.tolist()}
-            for name, plan in run.time_plans.items()
-        },
-        "source": run.source_name,
-        "started": run.started,
-    }

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "CELLS",
     "GROUND",
     "INK",
     "LINE",
@@ -43,6 +44,8 @@ INK, MUTED, LINE, GROUND = "#1d2b36", "#566572", "#d5dde3", "#fdfdfe"
 MISSING = "#8b97a1"
 # Blue, vermillion, bluish green, purple, brown: told apart by readers with any colour vision,
 # and each series also has its own line style.
+# A hundred and fiftieth of the axis is two pixels wide: finer than the eye, coarser than a value.
+CELLS = 150
 SERIES = ("#0b69a3", "#c8500a", "#0a7d5c", "#7b4ea0", "#7a5c12", "#4a5560")
 STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)), "-", "-")
 RAMP = ("#1769aa", "#4c7fb0", "#7f86a8", "#a4818f", "#c0795f", "#cf6a35", "#d4550d")
@@ -148,7 +151,12 @@ def two_lines(text: object, width: int = 20) -> str:
 
 
 def dots(axes: Any, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, size: float = 3.6) -> None:
-    """Many points as one path of zero-length round-capped strokes: fifteen bytes a point."""
+    """Many points as one path of zero-length round-capped strokes: fifteen bytes a point.
+
+    Points are drawn at the centre of a cell a :data:`CELLS`th of their spread wide, each cell once
+    and in order of place, so that neither a patient's exact value nor which points belong to one
+    patient can be read out of the file.
+    """
     from matplotlib.collections import PathCollection
     from matplotlib.path import Path
 
@@ -156,6 +164,7 @@ def dots(axes: Any, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, size: float
     at = at[np.isfinite(at).all(axis=1)]
     if len(at) == 0:
         return
+    at = axes.transScale.inverted().transform(_cells(axes.transScale.transform(at)))
     codes = np.tile([Path.MOVETO, Path.LINETO], len(at))
     strokes = PathCollection(
         [Path(np.repeat(at, 2, axis=0), codes)],
@@ -171,6 +180,15 @@ def dots(axes: Any, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, size: float
     axes.add_collection(strokes, autolim=False)
     axes.update_datalim(at)
     axes.autoscale_view()
+
+
+def _cells(at: Floats) -> Floats:
+    """Centres of the cells that hold points, each once, by place."""
+    spread = np.ptp(at, axis=0)
+    width = np.where(spread > 0, spread, 1.0) / CELLS
+    centres = (np.floor(at / width) + 0.5) * width
+    # A coordinate all points share is no measurement: a level's place, a constant attribution.
+    return np.asarray(np.unique(np.where(spread > 0, centres, at), axis=0))
 
 
 def thinned(values: Floats, most: int) -> npt.NDArray[np.intp]:

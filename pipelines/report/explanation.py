@@ -107,7 +107,8 @@ def _beeswarm(found: Attribution, labels: dict[str, str], key: str) -> Figure:
         beeswarm(found, labels, name=f"{key}-beeswarm"),
         f"Beeswarm plot on the {found.scale} scale ({found.direction}). Largest mean absolute "
         f"attribution: {leading}.",
-        "One point a patient (at most 500 a row), right of zero where the column moves the margin "
+        "One point a patient (at most 500 a row; placed to the nearest 1/150 of their spread, so "
+        "that no exact value can be read off), right of zero where the column moves the margin "
         "up. Colour follows the rank of the column's value, for levels their declared order.",
     )
 
@@ -141,7 +142,7 @@ def _dependence(found: Attribution, source: str, labels: dict[str, str], key: st
     label = labels.get(source, source)
     j = found.sources.index(source)
     absent = int((found.columns[:, j] != found.columns[:, j]).sum())
-    caption = "One point a patient (at most 500)."
+    caption = "One point a patient (at most 500), placed to the nearest 1/150 of their spread."
     if found.levels[j]:
         caption += " Bars: mean of the level."
     if absent:

@@ -306,3 +306,16 @@ def test_the_documented_table_is_the_one_in_force() -> None:
     fixed = {"duplicate_id": "warn, not overridable"}
     fixed["no_finite_prediction"] = "refuse, not overridable"
     assert documented == defaults | fixed
+
+
+def test_the_scored_file_is_never_written_over(frame: Any, bundle: Bundle, tmp_path: Path) -> None:
+    """Out and source may not be one file, by whatever path; the source stays as it was."""
+    source = tmp_path / "patients.csv"
+    frame.to_csv(source, index=False)
+    before = source.read_bytes()
+    other = tmp_path / "link.csv"
+    other.symlink_to(source)
+    for out in (source, other):
+        with pytest.raises(UsageError, match="must not be the file that is scored"):
+            score(source, bundle, out=out)
+    assert source.read_bytes() == before

@@ -205,7 +205,7 @@ def test_a_beeswarm_of_many_patients_stays_small_and_keeps_its_ends() -> None:
     """Twenty thousand patients draw at most 500 points a row; the most extreme stay."""
     found = explained(20_000)
     svg = beeswarm(found, LABELS, name="b")
-    assert svg.count("h0") == 3 * 500
+    assert 3 * 400 < svg.count("h0") <= 3 * 500
     assert len(svg) < 60_000
 
 
@@ -313,3 +313,31 @@ def test_markup_in_a_name_stays_text_in_every_drawing(payload: str) -> None:
     for hostile, calm in zip(drawings(payload), drawings("calm"), strict=True):
         # A name on two lines is placed by a transform, where a short one has x and y.
         assert names(hostile) <= names(calm) | {"transform"}
+
+
+def test_no_exact_value_and_no_row_can_be_read_out_of_a_drawing() -> None:
+    """Points stand at cell centres, sorted by place: no value and no patient's row is kept."""
+    import re
+
+    from biomarker.figures.canvas import CELLS, canvas, dots, markup
+
+    rng = np.random.default_rng(4)
+    x, y = rng.lognormal(6.0, 0.8, 200), rng.normal(size=200)
+
+    def drawn(order: np.ndarray) -> list[tuple[float, float]]:
+        with canvas(3.0) as figure:
+            axes = figure.add_axes((0.1, 0.1, 0.8, 0.8))
+            dots(axes, x[order], y[order], "#000000")
+            axes.set_xlim(0.0, x.max())
+            axes.set_ylim(y.min(), y.max())
+            text = markup(figure, "d")
+        return [
+            (float(a), float(b)) for a, b in re.findall(r"M ?(-?[\d.]+)[ ,](-?[\d.]+) ?h0", text)
+        ]
+
+    points = drawn(np.arange(200))
+    assert len(points) > 150
+    assert points == drawn(rng.permutation(200))
+    assert [a for a, _ in points] == sorted(a for a, _ in points)
+    # As many distinct places as cells, not as patients.
+    assert len({a for a, _ in points}) < CELLS
