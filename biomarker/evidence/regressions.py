@@ -23,6 +23,7 @@ __all__ = ["Fit", "HazardRegression", "OddsRegression", "Regression", "Sampler"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,9 @@ class Regression(Protocol):
     def fit(self, X: Floats, weight: Floats | None = None) -> Fit:
         """Maximise the likelihood; raise NotEstimableError where it has no finite maximum."""
 
+    def where(self, keep: Bools) -> Regression:
+        """The same regression for some of the patients."""
+
     def held(self, X: Floats, column: int, start: Floats) -> Any:
         """Profile log-likelihood of one column's coefficient, as a function of it."""
 
@@ -92,6 +96,14 @@ class HazardRegression:
     def n_patients(self) -> int:
         """Patients in the analysis set."""
         return len(self.y)
+
+    def where(self, keep: Bools) -> HazardRegression:
+        """The same regression for some of the patients."""
+        return HazardRegression(
+            self.y[keep],
+            None if self.strata is None else self.strata[keep],
+            None if self.censoring_by is None else self.censoring_by[keep],
+        )
 
     def _likelihood(self, X: Floats, weight: Floats | None = None) -> PartialLikelihood:
         from biomarker.survival.partial_likelihood import PartialLikelihood, sort_cohort
@@ -258,6 +270,10 @@ class OddsRegression:
         """Patients in the analysis set."""
         return len(self.y)
 
+    def where(self, keep: Bools) -> OddsRegression:
+        """The same regression for some of the patients."""
+        return OddsRegression(self.y[keep], None if self.strata is None else self.strata[keep])
+
     @property
     def _intercepts(self) -> Floats:
         if self.strata is None:
@@ -319,10 +335,15 @@ class OddsRegression:
 
     def influence(self, X: Floats, fit: Fit) -> Floats:
         """Score residuals times the covariance; shape (n_patients, n_features)."""
-        design, k = self._design(X)
-        found = fit_log_odds(design, self.y[None, :])
-        gap = self.y - 1.0 / (1.0 + np.exp(-design @ found.coefficients[0]))
-        influence: Floats = (gap[:, None] * design) @ np.linalg.inv(found.information[0])
+        first = self._intercepts
+        k = first.shape[1]
+        # The columns' coefficients are given; the intercepts follow from them.
+        found = fit_log_odds(first, self.y[None, :], offset=X @ fit.coefficients)
+        chance = 1.0 / (1.0 + np.exp(-first @ found.coefficients[0] - X @ fit.coefficients))
+        design = np.column_stack([first, X])
+        information = design.T @ (design * (chance * (1.0 - chance))[:, None])
+        gap = self.y - chance
+        influence: Floats = (gap[:, None] * design) @ np.linalg.inv(information)
         return influence[:, k:]
 
 

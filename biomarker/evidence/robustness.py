@@ -13,6 +13,7 @@ from biomarker.errors import NotEstimableError
 from biomarker.evidence.analysis_set import AnalysisSet
 from biomarker.evidence.calibration import Nested, calibrated_p, draw_until_clear
 from biomarker.evidence.interaction import RatioTest, ask_interaction, regression_of
+from biomarker.evidence.regressions import Fit
 from biomarker.evidence.residuals import proportionality_p
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 EffectType = Literal["qualitative", "quantitative", "type not determined"]
 
 _SHARE, _LEAST, _ROUNDS = 0.01, 3, 10
+_CANDIDATES = 10  # refitted without, beyond those to leave out, by each ranking
 _OVERLAP = (0.05, 0.95)
 _INSIDE = 0.90
 
@@ -37,9 +40,11 @@ def p_without_influential(
 ) -> float:
     """Calibrated p without the 1% most influential patients, at least 3.
 
-    Influence is the first-order change of the interaction when a patient is left out, in standard
-    errors, whichever way it points. Patients go in up to ten rounds with a fit after each: a few
-    alike hide one another, and show once the first of them has gone.
+    Influence is the change of the interaction when a patient is left out, in standard errors,
+    whichever way it points: by refitting, among candidates that stand out at the fit or under the
+    null. Patients go in up to ten rounds with a fit after each, so that one who hid behind another
+    shows. What deletion one at a time cannot show is a group so alike and so far out that it holds
+    the fit by itself: look at the marker's distribution too.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def p_without_influential(
     try:
         for share in np.array_split(np.arange(n_out), min(n_out, _ROUNDS)):
             keep = np.ones(len(left.rows), dtype=np.bool_)
-            keep[np.argsort(-_influence(question), kind="stable")[: len(share)]] = False
+            keep[_most_influential(question, len(share))] = False
             left = left.where(keep)
             question = ask_interaction(left, adjust_arm)
     except NotEstimableError:
@@ -60,13 +65,42 @@ def p_without_influential(
     return calibrated_p(question.likelihood_ratio, draws[:, 0])
 
 
-def _influence(question: Nested) -> Floats:
-    """How far each patient moves the tested coefficients, in squared standard errors."""
+def _most_influential(question: Nested, n_out: int) -> Ints:
+    """Patients whose absence moves the tested coefficients furthest."""
     tested = slice(question.n_null, None)
-    moved = question.regression.influence(question.X, question.fit)[:, tested]
-    covariance = question.fit.covariance[tested, tested]
-    size: Floats = np.einsum("ij,jk,ik->i", moved, np.linalg.inv(covariance), moved)
-    return size
+    precision = np.asarray(np.linalg.inv(question.fit.covariance[tested, tested]), dtype=np.float64)
+    regression, X, fit = question.regression, question.X, question.fit
+    null = Fit(
+        np.append(question.null.coefficients, np.zeros(question.df)), fit.covariance, math.nan
+    )
+    n_candidates = min(len(X), n_out + max(_CANDIDATES, len(X) // 50))
+    candidates = np.unique(
+        [
+            np.argsort(-_size(regression.influence(X, at)[:, tested], precision), kind="stable")[
+                :n_candidates
+            ]
+            for at in (fit, null)
+        ]
+    )
+    moved = np.empty((len(candidates), question.df))
+    for k, patient in enumerate(candidates):
+        keep = np.ones(len(X), dtype=np.bool_)
+        keep[patient] = False
+        try:
+            moved[k] = (fit.coefficients - regression.where(keep).fit(X[keep]).coefficients)[tested]
+        except NotEstimableError:
+            moved[k] = np.inf  # without this patient there is no finite ratio: nobody matters more
+    size = _size(moved, precision)
+    chosen: Ints = candidates[np.argsort(-size, kind="stable")[:n_out]]
+    return chosen
+
+
+def _size(moved: Floats, precision: Floats) -> Floats:
+    """Squared distance in standard errors."""
+    out = np.full(len(moved), np.inf)
+    finite = np.isfinite(moved).all(axis=1)
+    out[finite] = np.einsum("ij,jk,ik->i", moved[finite], precision, moved[finite])
+    return out
 
 
 def same_sign_on_ranks(data: AnalysisSet, test: RatioTest, adjust_arm: bool = False) -> bool:

@@ -12,8 +12,15 @@ import pytest
 from biomarker import Cohort
 from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.analysis_set import analysis_set
-from biomarker.evidence.calibration import bootstrap_likelihood_ratio, calibrated_p, critical_value
+from biomarker.evidence.calibration import (
+    Nested,
+    bootstrap_likelihood_ratio,
+    calibrated_p,
+    critical_value,
+)
 from biomarker.evidence.interaction import ask_interaction, interaction_test
+from biomarker.evidence.regressions import HazardRegression, OddsRegression
+from biomarker.outcomes import survival_outcome
 
 Trial = Callable[..., Cohort]
 
@@ -162,34 +169,40 @@ def test_the_critical_value_and_the_p_agree() -> None:
             assert (calibrated_p(observed, draws) < 0.05) == (observed > c)
 
 
+def null_trial(rng: np.random.Generator, n: int, response: bool) -> Nested | None:
+    """A randomised trial of a prognostic lognormal marker without interaction; None if refused."""
+    marker = np.exp(rng.normal(size=n))
+    marker = (marker - marker.mean()) / marker.std()
+    arm = rng.permutation(np.arange(n) % 2) - 0.5
+    time = rng.exponential(size=n) / np.exp(0.5 * marker)
+    limit = rng.uniform(0.1, 1.3, size=n)
+    y = survival_outcome(time <= limit, np.minimum(time, limit))
+    X = np.column_stack([arm, marker, arm * marker])
+    answer = rng.random(n) < 1 / (1 + np.exp(0.3 - 0.5 * marker))
+    regression = OddsRegression(answer) if response else HazardRegression(y, None, arm)
+    try:
+        return Nested.ask(regression, X, 2, np.arange(n), n)
+    except NotEstimableError:
+        return None
+
+
 @pytest.mark.slow
-def test_the_size_is_right_where_the_asymptotic_one_is_not() -> None:
-    """A prognostic lognormal marker, 60 patients, half censored: at most 5% + 1.96 s.e. reject.
+@pytest.mark.parametrize(("n", "response"), [(60, False), (120, False), (60, True)])
+def test_the_size_is_right_with_few_events_and_a_skewed_marker(n: int, response: bool) -> None:
+    """A prognostic lognormal marker without interaction: at most 5% + 1.96 s.e. reject.
 
-    300 trials of 199 draws; a test that refuses everything fails the lower limit.
+    400 trials of 199 draws. A test that refuses everything fails: the rate has a lower limit, and
+    at most 2% of trials may be not estimable.
     """
-    from biomarker.evidence.calibration import Nested
-    from biomarker.evidence.regressions import HazardRegression
-    from biomarker.outcomes import survival_outcome
-
     rng = np.random.default_rng(20261122)
-    n, n_trials, rejected, refused = 60, 300, 0, 0
+    n_trials, rejected, refused = 400, 0, 0
     for b in range(n_trials):
-        marker = np.exp(rng.normal(size=n))
-        marker = (marker - marker.mean()) / marker.std()
-        arm = rng.permutation(np.arange(n) % 2) - 0.5
-        time = rng.exponential(size=n) / np.exp(0.5 * marker)
-        limit = rng.uniform(0.1, 1.3, size=n)
-        y = survival_outcome(time <= limit, np.minimum(time, limit))
-        X = np.column_stack([arm, marker, arm * marker])
-        rows = np.arange(n)
-        try:
-            question = Nested.ask(HazardRegression(y, None, arm), X, 2, rows, n)
-        except NotEstimableError:
+        question = null_trial(rng, n, response)
+        if question is None:
             refused += 1
             continue
         draws = bootstrap_likelihood_ratio(question, b, "size", 0, 199)
-        rejected += calibrated_p(question.likelihood_ratio, draws) < 0.0501
-    rate = rejected / n_trials
+        rejected += calibrated_p(question.likelihood_ratio, draws) <= 0.05
+    rate, error = rejected / n_trials, np.sqrt(0.0475 / n_trials)
     assert refused <= 0.02 * n_trials
-    assert 0.05 - 2.5 * np.sqrt(0.0475 / n_trials) < rate < 0.05 + 1.96 * np.sqrt(0.0475 / n_trials)
+    assert 0.05 - 2.5 * error < rate < 0.05 + 1.96 * error
