@@ -152,6 +152,10 @@ def longest_tau(data: AnalysisSet, share: float = _SHARE) -> float:
     limits = []
     for side in (0.0, 1.0):
         falling = np.sort(data.y["duration"][data.arm == side])[::-1]
+        if len(falling) == 0:
+            raise NotEstimableError(
+                f"{data.marker} must be measured in both arms; got patients of one arm."
+            )
         limits.append(float(falling[max(1, math.ceil(share * len(falling))) - 1]))
     return min(limits)
 

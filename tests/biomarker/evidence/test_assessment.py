@@ -230,6 +230,19 @@ def test_what_cannot_be_fitted_is_said(trial: Trial) -> None:
     assert any(row.p is None for row in result.ledger)
 
 
+def test_a_marker_measured_in_one_arm_only_is_not_estimable(trial: Trial) -> None:
+    """Nothing can be compared between arms, and the file is still assessed."""
+
+    def gap(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[frame["arm"] == "drug", "m1"] = np.nan
+        return frame
+
+    verdict = assess(trial(n=80, change=gap), ["m1"])[0]
+    assert not verdict.claimed
+    assert verdict.ratio is None
+    assert "both arms" in verdict.reason
+
+
 @pytest.mark.parametrize(
     ("markers", "alpha", "message"),
     [(["m1"], 1.5, "alpha"), (["m1", "m1"], 0.05, "distinct"), (["age"], 0.05, "covariate")],
