@@ -330,7 +330,7 @@ def maximise(
         information = likelihood.information()
     objective = value - 0.5 * float(penalty @ coef**2)
     fresh = True
-    previous = 0.0
+    previous, last_shrink = 0.0, 1.0
     step = np.zeros(p)
     converged = False
     taken = 0
@@ -359,9 +359,12 @@ def maximise(
             break
         coef, objective = candidate, there
         fresh = False
-        # Steps shrink by a steady factor or faster, so the next one is at most length^2/previous.
-        next_length = length**2 / previous if previous > 0 else length
+        # The next step is at most this one times the slower of the last two contractions: one
+        # alone can be small by luck, where the error happens to change its sign.
+        shrink = length / previous if previous > 0 else 1.0
+        next_length = max(shrink, last_shrink) * length
         converged = fraction == 1.0 and min(length, 10 * next_length) <= tol
+        last_shrink = shrink
         previous = length if fraction == 1.0 else 0.0  # a halved step asks for a new matrix
     return CoxFit(
         coef=coef,
