@@ -35,6 +35,7 @@ bench: setup  ## print every benchmark ratio (long; peers get their own environm
 lock: setup  ## re-resolve requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 --no-header --quiet -o requirements/dev.txt
 	@$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --no-header --quiet -c requirements/dev.txt -o requirements/runtime.txt
+	@$(BIN)/uv pip compile requirements/bench.in --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --quiet -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .venv-* demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
