@@ -45,7 +45,7 @@ class AnalysisSet:
         Whether the marker has an order, so that ranks mean something.
     n_missing : int
         Patients left out for want of the marker.
-    missing_treated, missing_control : int
+    missing_treated, missing_control, missing_with_event : int
     missing_differs : bool
         Whether the missing share differs by arm or outcome (p < .05): an exploratory result.
     covariate_names : tuple of str
@@ -68,6 +68,7 @@ class AnalysisSet:
     missing_control: int
     missing_differs: bool
     covariate_names: tuple[str, ...] = ()
+    missing_with_event: int = 0
 
     @property
     def kind(self) -> str:
@@ -168,6 +169,7 @@ def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
         missing_control=int((absent & ~side).sum()),
         missing_differs=_missing_differs(absent, outcome, treated),
         covariate_names=names,
+        missing_with_event=int((absent[outcome.included] & outcome.event).sum()),
     )
 
 

@@ -14,18 +14,16 @@ from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.absolute import AbsoluteEffect, absolute_effect
 from biomarker.evidence.analysis_set import AnalysisSet, analysis_set
-from biomarker.evidence.calibration import Nested, calibrated_p, draw_until_clear
-from biomarker.evidence.interaction import RatioTest, ask_interaction, ratio_from_draws
-from biomarker.evidence.multiplicity import (
-    Ledger,
-    LedgerRow,
-    benjamini_hochberg,
-    common_scale,
-    dataset_digest,
-    holm,
-    specification,
-    step_down_max,
+from biomarker.evidence.family import (
+    Question,
+    adjust,
+    gate_open,
+    ledger_row,
+    set_stages,
+    with_hypotheses,
 )
+from biomarker.evidence.interaction import RatioTest, ask_interaction
+from biomarker.evidence.multiplicity import Ledger, LedgerRow, dataset_digest, specification
 from biomarker.evidence.prognostic import ask_association
 from biomarker.evidence.robustness import (
     effect_type,
@@ -35,7 +33,9 @@ from biomarker.evidence.robustness import (
     same_sign_on_ranks,
 )
 from biomarker.evidence.sentences import Told, sentence
+from biomarker.evidence.shape import ShapeTest, ask_bend, ask_spline_interaction, shape_test
 from biomarker.evidence.verdict import Claim, Design, Verdict, decide, reasons_against
+from biomarker.study import SurvivalEndpoint
 
 __all__ = ["EvidenceResult", "assess"]
 
@@ -67,24 +67,6 @@ class EvidenceResult(Sequence[Verdict]):
 
 
 @dataclass
-class _Question:
-    """One test of one family on its way from data to an adjusted p."""
-
-    family: str
-    marker: str
-    endpoint: str
-    specification: str
-    nested: Nested | None = None
-    failure: str = ""
-    stage: int = 2
-    test: RatioTest | None = None
-    p_adjusted: float | None = None
-    p_false_discovery: float | None = None
-    adjustment: str = ""
-    family_size: int = 0
-
-
-@dataclass
 class _Pair:
     """One marker and endpoint."""
 
@@ -92,7 +74,8 @@ class _Pair:
     endpoint: str
     data: AnalysisSet | None = None
     failure: str = ""
-    questions: dict[str, _Question] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
+    shapes: dict[str, ShapeTest] = field(default_factory=dict)
 
 
 def assess(
@@ -101,6 +84,8 @@ def assess(
     alpha: float = 0.05,
     ledger: Ledger | None = None,
     random_state: int | None = None,
+    *,
+    curves: bool = True,
 ) -> EvidenceResult:
     """Say of each marker what the data can carry: prognostic, predictive, or not established.
 
@@ -124,7 +109,10 @@ def assess(
     ledger : Ledger, optional
         Of earlier runs; never changed, a longer one is returned.
     random_state : int, optional
-        Seed of the redrawn outcomes; 0 by default, so that a repeated call repeats its numbers.
+        Seed of the redrawn outcomes; 0 by default, so that a repeated call repeats its numbers. A
+        dataset that the ledger knows keeps the seed of its first test: no second roll of the dice.
+    curves : bool
+        Whether the secondary spline tests are made too; no verdict depends on them.
 
     Returns
     -------
@@ -147,17 +135,21 @@ def assess(
         names = [name for name in names if name in cohort.columns]
     if len(set(names)) < len(names):
         raise UsageError("markers must be distinct; got a name more than once.")
-    seed = 0 if random_state is None else int(random_state)
     dataset = dataset_digest(cohort)
     design = _design(cohort)
-    book = _with_hypotheses(ledger or Ledger(), cohort, dataset)
+    book = with_hypotheses(ledger or Ledger(), cohort, dataset)
+    seed = next((row.seed for row in book.tests(dataset) if row.n_draws), int(random_state or 0))
     pairs = [_pair(cohort, name, end, design) for end in _endpoints(cohort) for name in names]
     for family in ("interaction", "association"):
         asked = [pair.questions[family] for pair in pairs if family in pair.questions]
-        _set_stages(asked, book, dataset)
-        _adjust(asked, book, dataset, seed, alpha)
-        book = book.append(_row(question, dataset) for question in asked)
-    open_gate = _gate_open(pairs, book, dataset, alpha)
+        set_stages(asked, book, dataset)
+        adjust(asked, book, dataset, seed, alpha)
+        book = book.append(ledger_row(question, dataset) for question in asked)
+    if curves:
+        for pair in pairs:
+            _add_curves(pair, design, seed)
+        book = book.append(row for pair in pairs for row in _curve_rows(cohort, pair, dataset))
+    open_gate = gate_open(book, dataset, alpha)
     verdicts = tuple(_verdict(cohort, pair, design, open_gate, seed, alpha) for pair in pairs)
     return EvidenceResult(verdicts, book, dataset)
 
@@ -186,7 +178,7 @@ def _pair(cohort: Cohort, marker: str, endpoint: str, design: Design) -> _Pair:
     families = ["association"] if design.startswith("single") else ["interaction", "association"]
     for family in families:
         text = specification(cohort, family, marker, endpoint)
-        question = _Question(family, marker, endpoint, text, failure=pair.failure)
+        question = Question(family, marker, endpoint, text, failure=pair.failure)
         if pair.data is not None:
             try:
                 question.nested = (
@@ -200,151 +192,42 @@ def _pair(cohort: Cohort, marker: str, endpoint: str, design: Design) -> _Pair:
     return pair
 
 
+_CURVES = {"interaction": "interaction_spline", "association": "association_bend"}
+
+
+def _add_curves(pair: _Pair, design: Design, seed: int) -> None:
+    """Make the secondary tests of curves where the marker allows one."""
+    if pair.data is None:
+        return
+    for family in pair.questions:
+        key = (_CURVES[family], pair.endpoint)
+        try:
+            question = (
+                ask_spline_interaction(pair.data, design == "observational")
+                if family == "interaction"
+                else ask_bend(pair.data)
+            )
+            pair.shapes[family] = shape_test(question, seed, key)
+        except NotEstimableError:
+            continue
+
+
+def _curve_rows(cohort: Cohort, pair: _Pair, dataset: str) -> list[LedgerRow]:
+    """Secondary tests as the ledger keeps them: families of their own, which claim nothing."""
+    return [
+        LedgerRow(
+            "test", dataset, specification(cohort, _CURVES[family], pair.marker, pair.endpoint),
+            _CURVES[family], pair.marker, pair.endpoint, test.p, test.p_asymptotic,
+            n_draws=test.n_draws, seed=test.seed,
+        )
+        for family, test in pair.shapes.items()
+    ]  # fmt: skip
+
+
 def _first(error: Exception) -> str:
     """The first clause of a message, to stand inside a sentence."""
     text = str(error).split(". ")[0].rstrip(".")
     return f"not estimable: {text}"
-
-
-# -- the family ---------------------------------------------------------------------------------
-
-_CLAIMS = {"predictive": "interaction", "prognostic": "association"}
-
-
-def _with_hypotheses(book: Ledger, cohort: Cohort, dataset: str) -> Ledger:
-    """Write the study's hypotheses down, if no test of this dataset came before."""
-    if book.tests(dataset):
-        return book
-    return book.append(
-        LedgerRow(
-            "hypothesis",
-            dataset,
-            specification(cohort, _CLAIMS[h.claim], h.marker, h.endpoint),
-            _CLAIMS[h.claim],
-            h.marker,
-            h.endpoint,
-            stage=1,
-        )
-        for h in cohort.study.hypotheses
-        if h.marker in cohort.columns
-    )
-
-
-def _hypotheses(book: Ledger, dataset: str) -> set[str]:
-    return {r.specification for r in book if r.kind == "hypothesis" and r.dataset == dataset}
-
-
-def _set_stages(asked: Sequence[_Question], book: Ledger, dataset: str) -> None:
-    recorded = _hypotheses(book, dataset)
-    for question in asked:
-        question.stage = 1 if question.specification in recorded else 2
-
-
-def _adjust(
-    asked: Sequence[_Question], book: Ledger, dataset: str, seed: int, alpha: float
-) -> None:
-    """Draw for a whole family, then adjust stage 1 by Holm and stage 2 by max-T and the ledger."""
-    fitted = [q for q in asked if q.nested is not None]
-    if not fitted:
-        return
-    nested = [q.nested for q in fitted if q.nested is not None]
-    second = [j for j, q in enumerate(fitted) if q.stage == 2]
-
-    def joint(draws: Floats) -> Floats:
-        seen = [float(common_scale(nested[j].likelihood_ratio, nested[j].df)) for j in second]
-        table = [common_scale(draws[:, j], nested[j].df) for j in second]
-        return step_down_max(seen, np.column_stack(table)) if second else np.empty(0)
-
-    draws = draw_until_clear(
-        nested, seed, [(q.family, q.endpoint) for q in fitted], alpha,
-        hardest=lambda table: [float(p) for p in joint(table)],
-    )  # fmt: skip
-    for j, question in enumerate(fitted):
-        question.test = ratio_from_draws(nested[j], draws[:, j], seed, alpha)
-    p = np.array([calibrated_p(n.likelihood_ratio, draws[:, j]) for j, n in enumerate(nested)])
-    _adjust_first_stage(fitted, p, book, dataset)
-    _adjust_second_stage([fitted[j] for j in second], p[second], joint(draws), book, dataset)
-    discovery = benjamini_hochberg(p)
-    for j, question in enumerate(fitted):
-        question.p_false_discovery = float(discovery[j])
-
-
-def _adjust_first_stage(fitted: Sequence[_Question], p: Floats, book: Ledger, dataset: str) -> None:
-    """Holm over recorded hypotheses: those of this run, and those tested in earlier ones."""
-    first = [j for j, q in enumerate(fitted) if q.stage == 1]
-    if not first:
-        return
-    family = fitted[first[0]].family
-    here = {fitted[j].specification for j in first}
-    others = [
-        1.0 if (row := _tested(book, dataset, hypothesis)) is None or row.p is None else row.p
-        for hypothesis in sorted(_hypotheses(book, dataset) - here)
-        if _family_of(book, dataset, hypothesis) == family
-    ]
-    adjusted = holm([*p[first], *others])
-    for k, j in enumerate(first):
-        fitted[j].p_adjusted = float(adjusted[k])
-        fitted[j].adjustment = "Holm over recorded hypotheses"
-        fitted[j].family_size = len(adjusted)
-
-
-def _adjust_second_stage(
-    second: Sequence[_Question], p: Floats, joint: Floats, book: Ledger, dataset: str
-) -> None:
-    """Step-down max-T within the run; Holm over the ledger where that is larger."""
-    if not second:
-        return
-    here = {q.specification for q in second}
-    earlier = [
-        row.p
-        for row in book.tests(dataset, second[0].family)
-        if row.p is not None and row.stage == 2 and row.specification not in here
-    ]
-    over_all = holm([*p, *earlier])[: len(second)] if earlier else np.zeros(len(second))
-    for k, question in enumerate(second):
-        larger = over_all[k] > joint[k]
-        question.p_adjusted = float(over_all[k] if larger else joint[k])
-        question.adjustment = "Holm over the ledger" if larger else "step-down max-T"
-        question.family_size = len(second) + len(earlier)
-
-
-def _tested(book: Ledger, dataset: str, text: str) -> LedgerRow | None:
-    return next((r for r in book.tests(dataset) if r.specification == text), None)
-
-
-def _family_of(book: Ledger, dataset: str, text: str) -> str:
-    return next(r.family for r in book if r.dataset == dataset and r.specification == text)
-
-
-def _row(question: _Question, dataset: str) -> LedgerRow:
-    """One test as the ledger keeps it."""
-    test = question.test
-    return LedgerRow(
-        "test", dataset, question.specification, question.family, question.marker,
-        question.endpoint,
-        p=None if test is None else test.p,
-        p_asymptotic=None if test is None else test.p_asymptotic,
-        stage=question.stage,
-        n_draws=0 if test is None else test.n_draws,
-        seed=0 if test is None else test.seed,
-    )  # fmt: skip
-
-
-def _gate_open(pairs: Sequence[_Pair], book: Ledger, dataset: str, alpha: float) -> bool:
-    """Whether exploration may claim: every recorded hypothesis was rejected, or there is none."""
-    for family in ("interaction", "association"):
-        texts = [
-            row.specification
-            for row in book
-            if row.kind == "hypothesis" and row.dataset == dataset and row.family == family
-        ]
-        if not texts:
-            continue
-        tested = [_tested(book, dataset, text) for text in texts]
-        p = [1.0 if row is None or row.p is None else row.p for row in tested]
-        if not np.all(holm(p) < alpha):
-            return False
-    return True
 
 
 # -- one verdict --------------------------------------------------------------------------------
@@ -359,20 +242,28 @@ def _verdict(
     test, association = (asked.test if asked else None), control.test
     claim = _claim(data, asked, design, open_gate, seed, alpha)
     code = decide(claim, control.p_adjusted, alpha)
-    gain = None if data is None or data.arm is None else _gain(data, cohort, alpha)
+    gains = () if data is None or data.arm is None else _gains(data, cohort, alpha)
+    gain = gains[0] if gains else None
     ph_p = None if data is None or test is None else proportionality(data, test)
     claimed = not reasons_against(claim, alpha)
     kind = effect_type(data, test, alpha) if claimed and data is not None and test else None
-    scale = "hazard ratio" if cohort.outcomes[pair.endpoint].kind == "survival" else "odds ratio"
+    scale = _scale(cohort, pair.endpoint)
     detectable = None if test is None else test.detectable(0.80, alpha)
     confirmatory, limits = _status(cohort, pair, asked, design)
+    if test is not None and test.question.penalised:
+        limits.append(
+            "a group without events (or with nothing else) leaves the plain ratio infinite, and "
+            "Firth's penalised likelihood is used"
+        )
     reason = "; ".join([*_withheld(claim, control, alpha), *limits])
+    flag = _flag(test, gain, alpha)
     told = Told(
         pair.marker, pair.endpoint, code, design, scale,
         "" if data is None else data.contrast, alpha, confirmatory,
         ratio=_triple(test), p_adjusted=claim.p_adjusted,
         family_size=(asked or control).family_size, detectable=detectable,
         association=_triple(association), ph_p=ph_p, effect_type=kind, reason=reason,
+        gain=gain, unit=getattr(cohort.study.endpoints[pair.endpoint], "unit", ""), flag=flag,
     )  # fmt: skip
     numbers = _counts(data, design)
     ratio, low, high = _triple(test) or (None, None, None)
@@ -406,7 +297,11 @@ def _verdict(
         reason=reason,
         sentence=sentence(told),
         adjustment=(asked or control).adjustment,
-        absolute_measure="" if gain is None else gain.measure,
+        absolute_effects=gains,
+        flag=flag,
+        p_spline=_shape_p(pair, "interaction"),
+        p_bend=_shape_p(pair, "association"),
+        penalised=test is not None and test.question.penalised,
         effect_type=kind,
         p_without_influential=claim.p_without_influential,
         p_false_discovery=(asked or control).p_false_discovery,
@@ -418,7 +313,7 @@ def _verdict(
 
 def _claim(
     data: AnalysisSet | None,
-    asked: _Question | None,
+    asked: Question | None,
     design: Design,
     open_gate: bool,
     seed: int,
@@ -442,7 +337,7 @@ def _claim(
     )
 
 
-def _withheld(claim: Claim, control: _Question, alpha: float) -> list[str]:
+def _withheld(claim: Claim, control: Question, alpha: float) -> list[str]:
     """Reasons worth saying: not that a test simply was not significant."""
     if claim.design.startswith("single"):
         return [control.failure] if control.failure else []
@@ -451,7 +346,7 @@ def _withheld(claim: Claim, control: _Question, alpha: float) -> list[str]:
 
 
 def _status(
-    cohort: Cohort, pair: _Pair, asked: _Question | None, design: Design
+    cohort: Cohort, pair: _Pair, asked: Question | None, design: Design
 ) -> tuple[bool, list[str]]:
     """Whether the interaction is confirmatory, and what stands against it."""
     limits: list[str] = []
@@ -472,13 +367,45 @@ def _survival(cohort: Cohort, pair: _Pair) -> bool:
     return cohort.outcomes[pair.endpoint].kind == "survival"
 
 
-def _gain(data: AnalysisSet, cohort: Cohort, alpha: float) -> AbsoluteEffect | None:
-    """The effect on the absolute scale, up to the declared limit or the longest supported."""
-    declared = getattr(cohort.study.endpoints[data.outcome.name], "tau", None)
+def _scale(cohort: Cohort, endpoint: str) -> str:
+    """Name of the ratio; a hazard among competing events is named cause-specific."""
+    declared = cohort.study.endpoints[endpoint]
+    if not isinstance(declared, SurvivalEndpoint):
+        return "odds ratio"
+    return "cause-specific hazard ratio" if declared.competing else "hazard ratio"
+
+
+def _shape_p(pair: _Pair, family: str) -> float | None:
+    return pair.shapes[family].p if family in pair.shapes else None
+
+
+def _gains(data: AnalysisSet, cohort: Cohort, alpha: float) -> tuple[AbsoluteEffect, ...]:
+    """Effects on the absolute scale: restricted mean or response first, then each horizon."""
+    declared = cohort.study.endpoints[data.outcome.name]
     try:
-        return absolute_effect(data, at=declared, alpha=alpha)
+        if not isinstance(declared, SurvivalEndpoint):
+            return (absolute_effect(data, alpha=alpha),)
+        found = [absolute_effect(data, at=declared.tau, alpha=alpha)]
     except NotEstimableError:
-        return None
+        return ()
+    for horizon in declared.horizons:
+        try:
+            found.append(absolute_effect(data, "survival", horizon, alpha))
+        except (NotEstimableError, UsageError):
+            continue  # a horizon past what an arm supports carries no number
+    return tuple(found)
+
+
+def _flag(test: RatioTest | None, gain: AbsoluteEffect | None, alpha: float) -> str:
+    """Say where the ratio and the absolute scale disagree; it changes no code."""
+    if test is None or gain is None or math.isnan(gain.p):
+        return ""
+    on_ratio, on_absolute = test.p < alpha, gain.p < alpha
+    if on_ratio and not on_absolute:
+        return "found on the ratio scale only, before adjustment"
+    if on_absolute and not on_ratio:
+        return "found on the absolute scale only, before adjustment"
+    return ""
 
 
 def _counts(data: AnalysisSet | None, design: Design) -> dict[str, int]:
@@ -498,6 +425,7 @@ def _counts(data: AnalysisSet | None, design: Design) -> dict[str, int]:
         "n_missing": data.n_missing,
         "missing_treated": data.missing_treated,
         "missing_control": data.missing_control,
+        "missing_with_event": data.missing_with_event,
     }
 
 

@@ -19,13 +19,22 @@ from biomarker.errors import NotEstimableError
 from biomarker.evidence.regressions import Fit, Regression, Sampler
 from biomarker.resampling import TaskKey, spawn
 
-__all__ = ["DRAWS", "Nested", "bootstrap_likelihood_ratio", "calibrated_p", "critical_value",
-           "profile_interval"]  # fmt: skip
+__all__ = [
+    "DRAWS",
+    "Nested",
+    "bootstrap_likelihood_ratio",
+    "calibrated_p",
+    "critical_value",
+    "draw_until_clear",
+    "profile_interval",
+    "surely_quiet",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DRAWS = (999, 3999)
+_BLOCK = 111  # draws that share a random stream; nine blocks make the first 999
 _CELLS = 3_000_000  # redrawn outcomes held at a time
 _CLEAR = 3.0  # Monte Carlo standard errors between p and alpha that end the drawing
 
@@ -49,6 +58,8 @@ class Nested:
     likelihood_ratio : float
     sampler : Sampler
         Of the null model.
+    penalised : bool
+        Whether the plain likelihood has no finite maximum, so that Firth's serves throughout.
     """
 
     regression: Regression
@@ -60,23 +71,31 @@ class Nested:
     null: Fit
     likelihood_ratio: float
     sampler: Sampler
+    penalised: bool = False
 
     @classmethod
     def ask(cls, regression: Regression, X: Floats, n_null: int, rows: Ints, n_rows: int) -> Nested:
-        """Fit both models.
+        """Fit both models; by Firth's penalised likelihood where the plain one is separated.
 
         Raises
         ------
         NotEstimableError
-            If either has no finite maximum: never evidence.
+            If columns depend on one another or there is no event.
         """
+        from biomarker.evidence.penalised import penalised_form
+
         if X.shape[1] - n_null < 1:
             raise NotEstimableError("X must hold at least one tested column; got none.")
-        fit = regression.fit(X)
-        null = regression.fit(X[:, :n_null])
+        penalised = False
+        try:
+            fit, null = regression.fit(X), regression.null_fit(X, n_null)
+        except NotEstimableError:
+            # Dependent columns stop the penalised fit too, and then say so.
+            regression, penalised = penalised_form(regression), True
+            fit, null = regression.fit(X), regression.null_fit(X, n_null)
         ratio = max(0.0, 2.0 * (fit.log_likelihood - null.log_likelihood))
-        sampler = regression.sampler(X[:, :n_null], rows, n_rows)
-        return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler)
+        sampler = regression.sampler(X[:, :n_null], null, rows, n_rows)
+        return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler, penalised)
 
     @property
     def df(self) -> int:
@@ -111,7 +130,7 @@ def bootstrap_likelihood_ratio(
         At least 0; infinite where a draw's fit did not settle.
     """
     start = np.concatenate([question.null.coefficients, np.zeros(question.df)])
-    share = max(1, _CELLS // max(1, question.n_rows))
+    share = max(1, min(_BLOCK, _CELLS // max(1, question.n_rows)))
     found = []
     for begin in range(low, high, share):
         size = min(share, high - begin)
@@ -190,6 +209,45 @@ def draw_until_clear(
         if all(abs(p - alpha) > _CLEAR * error for p in found):
             break
     return draws
+
+
+def surely_quiet(
+    questions: Sequence[Nested], seed: int, keys: TaskKey | list[TaskKey], alpha: float
+) -> bool:
+    """Whether no adjusted p of these questions can turn out near alpha, found in few draws.
+
+    The same draws as :func:`draw_until_clear` makes, ended once the largest statistic has been
+    reached so often that the family's smallest adjusted p is clear of alpha after all of the first
+    look. For simulations, where most cohorts are quiet; True decides as the whole procedure would.
+
+    Parameters
+    ----------
+    questions, seed, keys, alpha
+        As in :func:`draw_until_clear`.
+
+    Returns
+    -------
+    bool
+        False: the whole procedure is needed to know.
+    """
+    from biomarker.evidence.multiplicity import common_scale
+
+    each = list(keys) if isinstance(keys, list) else [keys] * len(questions)
+    first = DRAWS[0]
+    clear = alpha + _CLEAR * math.sqrt(alpha * (1.0 - alpha) / first)
+    enough = math.floor(clear * (first + 1))
+    top = max(float(common_scale(q.likelihood_ratio, q.df)) for q in questions)
+    reached = 0
+    for low in range(0, first, _BLOCK):
+        high = min(low + _BLOCK, first)
+        largest = np.full(high - low, -np.inf)
+        for q, key in zip(questions, each, strict=True):
+            draws = bootstrap_likelihood_ratio(q, seed, key, low, high)
+            largest = np.maximum(largest, common_scale(draws, q.df))
+        reached += int(np.count_nonzero(largest >= top))
+        if reached >= enough:
+            return True
+    return False
 
 
 def profile_interval(question: Nested, column: int, critical: float) -> tuple[float, float]:

@@ -19,7 +19,14 @@ from biomarker.evidence.calibration import (
 )
 from biomarker.evidence.regressions import HazardRegression, OddsRegression, Regression
 
-__all__ = ["RatioTest", "ask_interaction", "interaction_test", "ratio_from_draws", "regression_of"]
+__all__ = [
+    "RatioTest",
+    "ask_interaction",
+    "interaction_columns",
+    "interaction_test",
+    "ratio_from_draws",
+    "regression_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +83,32 @@ def regression_of(data: AnalysisSet) -> Regression:
     return OddsRegression(np.asarray(data.y, dtype=np.bool_), data.strata)
 
 
+def interaction_columns(
+    data: AnalysisSet, marker: Floats, adjust_arm: bool = False
+) -> tuple[Floats, Floats]:
+    """Null columns (covariates, arm, marker) and tested ones (arm x marker) of a two-arm question.
+
+    Raises
+    ------
+    UsageError
+        If the study has one arm.
+    NotEstimableError
+        If the marker was measured in one arm only.
+    """
+    if data.arm is None:
+        raise UsageError("data must have a treated and a control arm; got one arm.")
+    if len(np.unique(data.arm)) < 2:
+        raise NotEstimableError(
+            f"{data.marker} must be measured in both arms; got patients of one arm."
+        )
+    # The arm is centred too: products then hardly depend on their factors.
+    arm = (data.arm - data.arm.mean())[:, None]
+    parts = [data.covariates]
+    if adjust_arm:
+        parts.append(data.covariates * arm)
+    return np.column_stack([*parts, arm, marker]), marker * arm
+
+
 def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """Fit the model with and without treatment x marker.
 
@@ -89,20 +122,8 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     NotEstimableError
         If a fit has no finite maximum.
     """
-    if data.arm is None:
-        raise UsageError("data must have a treated and a control arm; got one arm.")
-    if len(np.unique(data.arm)) < 2:
-        raise NotEstimableError(
-            f"{data.marker} must be measured in both arms; got patients of one arm."
-        )
-    # The arm is centred too: products then hardly depend on their factors.
-    arm = data.arm - data.arm.mean()
-    parts = [data.covariates]
-    if adjust_arm:
-        parts.append(data.covariates * arm[:, None])
-    parts += [arm[:, None], data.marker_columns]
-    null = np.column_stack(parts)
-    X = np.column_stack([null, data.marker_columns * arm[:, None]])
+    null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
+    X = np.column_stack([null, tested])
     return Nested.ask(regression_of(data), X, null.shape[1], data.rows, data.n_rows)
 
 

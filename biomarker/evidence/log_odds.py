@@ -11,7 +11,7 @@ __all__ = ["LogOddsFits", "fit_log_odds"]
 
 Floats = npt.NDArray[np.float64]
 
-_STEPS = 30
+_STEPS = 60  # a separated fit climbs on for as long as this
 _CELLS = 2_000_000  # responses x columns held at a time
 _LEAST = 1e-7  # information left, of what even odds would give, below which a fit ran away
 

@@ -19,7 +19,15 @@ from biomarker.outcomes import SurvivalOutcome
 if TYPE_CHECKING:
     from biomarker.survival.partial_likelihood import PartialLikelihood
 
-__all__ = ["Fit", "HazardRegression", "OddsRegression", "Regression", "Sampler"]
+__all__ = [
+    "Fit",
+    "HazardRegression",
+    "OddsRegression",
+    "Regression",
+    "Sampler",
+    "hazard_sampler",
+    "odds_sampler",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -66,8 +74,11 @@ class Regression(Protocol):
     def held(self, X: Floats, column: int, start: Floats) -> Any:
         """Profile log-likelihood of one column's coefficient, as a function of it."""
 
-    def sampler(self, null: Floats, rows: Ints, n_rows: int) -> Sampler:
-        """Fit the null model and stand ready to redraw outcomes."""
+    def null_fit(self, X: Floats, n_null: int) -> Fit:
+        """Maximise over the leading columns alone."""
+
+    def sampler(self, null: Floats, fit: Fit, rows: Ints, n_rows: int) -> Sampler:
+        """Stand ready to redraw outcomes from the null columns' fit."""
 
     def likelihood_ratios(self, X: Floats, n_null: int, outcomes: Any, start: Floats) -> Floats:
         """One likelihood ratio for each redrawn outcome."""
@@ -164,13 +175,13 @@ class HazardRegression:
 
         return profile
 
-    def sampler(self, null: Floats, rows: Ints, n_rows: int) -> Sampler:
-        """Breslow's baseline under the null columns, and censoring by arm."""
-        from biomarker.survival.null_outcomes import NullModel
+    def null_fit(self, X: Floats, n_null: int) -> Fit:
+        """Fit the leading columns alone."""
+        return self.fit(X[:, :n_null])
 
-        columns = null if null.shape[1] else None
-        model = NullModel.fit(columns, self.y, censoring_by=self.censoring_by, strata=self.strata)
-        return _HazardSampler(model, rows, n_rows)
+    def sampler(self, null: Floats, fit: Fit, rows: Ints, n_rows: int) -> Sampler:
+        """Breslow's baseline under the null columns, and censoring by arm."""
+        return hazard_sampler(self, null, rows, n_rows, fit.coefficients)
 
     def likelihood_ratios(self, X: Floats, n_null: int, outcomes: Any, start: Floats) -> Floats:
         """One likelihood ratio per redrawn outcome; see :func:`_usable` for fits that run away."""
@@ -178,7 +189,7 @@ class HazardRegression:
 
         duration, event = outcomes
         batch = fit_batch_outcomes(
-            X, duration, event, strata=self.strata, n_null=n_null, start=start
+            X, duration, event, strata=self.strata, n_null=n_null, start=start, heights_only=True
         )
         gain = 2.0 * (batch.log_likelihood - batch.log_likelihood_null)
         return _usable(gain, batch.reason)
@@ -230,6 +241,22 @@ def _usable(gain: Floats, reason: npt.NDArray[np.int8]) -> Floats:
     ratio = np.maximum(gain, 0.0)
     ratio = np.where((reason == 1) | (reason == 2) | np.isnan(ratio), 0.0, ratio)
     return np.where(reason == 4, np.inf, ratio)
+
+
+def hazard_sampler(
+    regression: HazardRegression, null: Floats, rows: Ints, n_rows: int, coefficients: Floats
+) -> Sampler:
+    """Null model at given coefficients, ready to be drawn from."""
+    from biomarker.survival.null_outcomes import NullModel
+
+    model = NullModel.fit(
+        null if null.shape[1] else None,
+        regression.y,
+        censoring_by=regression.censoring_by,
+        strata=regression.strata,
+        coefficients=coefficients,
+    )
+    return _HazardSampler(model, rows, n_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,14 +344,17 @@ class OddsRegression:
 
         return profile
 
-    def sampler(self, null: Floats, rows: Ints, n_rows: int) -> Sampler:
-        """Fit the probabilities of response under the null columns."""
+    def null_fit(self, X: Floats, n_null: int) -> Fit:
+        """Fit the leading columns alone."""
+        return self.fit(X[:, :n_null])
+
+    def sampler(self, null: Floats, fit: Fit, rows: Ints, n_rows: int) -> Sampler:
+        """Probabilities of response under the null columns, the intercepts fitted anew."""
         design, _ = self._design(null)
         found = fit_log_odds(design, self.y[None, :])
         if not found.converged[0]:
             raise NotEstimableError("The null model must have a finite maximum; it has none.")
-        chance = 1.0 / (1.0 + np.exp(-design @ found.coefficients[0]))
-        return _OddsSampler(chance, rows, n_rows)
+        return odds_sampler(design, found.coefficients[0], rows, n_rows)
 
     def likelihood_ratios(self, X: Floats, n_null: int, outcomes: Any, start: Floats) -> Floats:
         """One likelihood ratio per redrawn outcome; separated ones count at their height."""
@@ -345,6 +375,11 @@ class OddsRegression:
         gap = self.y - chance
         influence: Floats = (gap[:, None] * design) @ np.linalg.inv(information)
         return influence[:, k:]
+
+
+def odds_sampler(design: Floats, coefficients: Floats, rows: Ints, n_rows: int) -> Sampler:
+    """Responses with these log odds, ready to be drawn."""
+    return _OddsSampler(1.0 / (1.0 + np.exp(-design @ coefficients)), rows, n_rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,8 +29,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 EffectType = Literal["qualitative", "quantitative", "type not determined"]
 
-_SHARE, _LEAST, _ROUNDS = 0.01, 3, 10
-_CANDIDATES = 10  # refitted without, beyond those to leave out, by each ranking
+_SHARE, _LEAST = 0.01, 3
 _OVERLAP = (0.05, 0.95)
 _INSIDE = 0.90
 
@@ -40,67 +39,53 @@ def p_without_influential(
 ) -> float:
     """Calibrated p without the 1% most influential patients, at least 3.
 
-    Influence is the change of the interaction when a patient is left out, in standard errors,
-    whichever way it points: by refitting, among candidates that stand out at the fit or under the
-    null. Patients go in up to ten rounds with a fit after each, so that one who hid behind another
-    shows. What deletion one at a time cannot show is a group so alike and so far out that it holds
-    the fit by itself: look at the marker's distribution too.
+    Influence is the first-order change of the interaction when a patient is left out, in standard
+    errors, whichever way it points. It is measured at a fit whose marker is winsorised at its 5th
+    and 95th percentile: patients far out cannot drag that fit towards themselves and so hide, alone
+    or as a group.
 
     Returns
     -------
     float
-        1 where a fit without them has no finite maximum: then they carried it.
+        1 where nothing can be fitted without them: then they carried it.
+
+    Notes
+    -----
+    A price is paid where information itself sits in few patients: about 4 points of power for a
+    normal marker, 10 for a level that a fifth of patients have, and more for a heavy tail.
     """
-    left, question = data, test.question
     n_out = max(_LEAST, math.ceil(_SHARE * len(data.rows)))
+    keep = np.ones(len(data.rows), dtype=np.bool_)
+    keep[_most_influential(data, test.question, n_out, adjust_arm)] = False
     try:
-        for share in np.array_split(np.arange(n_out), min(n_out, _ROUNDS)):
-            keep = np.ones(len(left.rows), dtype=np.bool_)
-            keep[_most_influential(question, len(share))] = False
-            left = left.where(keep)
-            question = ask_interaction(left, adjust_arm)
+        question = ask_interaction(data.where(keep), adjust_arm)
     except NotEstimableError:
         return 1.0
     draws = draw_until_clear([question], seed, ("influence", data.outcome.name), alpha)
     return calibrated_p(question.likelihood_ratio, draws[:, 0])
 
 
-def _most_influential(question: Nested, n_out: int) -> Ints:
-    """Patients whose absence moves the tested coefficients furthest."""
+def _most_influential(data: AnalysisSet, question: Nested, n_out: int, adjust_arm: bool) -> Ints:
+    """Patients whose absence would move the tested coefficients furthest."""
     tested = slice(question.n_null, None)
-    precision = np.asarray(np.linalg.inv(question.fit.covariance[tested, tested]), dtype=np.float64)
-    regression, X, fit = question.regression, question.X, question.fit
-    null = Fit(
-        np.append(question.null.coefficients, np.zeros(question.df)), fit.covariance, math.nan
-    )
-    n_candidates = min(len(X), n_out + max(_CANDIDATES, len(X) // 50))
-    candidates = np.unique(
-        [
-            np.argsort(-_size(regression.influence(X, at)[:, tested], precision), kind="stable")[
-                :n_candidates
-            ]
-            for at in (fit, null)
-        ]
-    )
-    moved = np.empty((len(candidates), question.df))
-    for k, patient in enumerate(candidates):
-        keep = np.ones(len(X), dtype=np.bool_)
-        keep[patient] = False
-        try:
-            moved[k] = (fit.coefficients - regression.where(keep).fit(X[keep]).coefficients)[tested]
-        except NotEstimableError:
-            moved[k] = np.inf  # without this patient there is no finite ratio: nobody matters more
-    size = _size(moved, precision)
-    chosen: Ints = candidates[np.argsort(-size, kind="stable")[:n_out]]
+    covariance = question.fit.covariance
+    at = Fit(_undragged(data, question, adjust_arm), covariance, math.nan)
+    moved = question.regression.influence(question.X, at)[:, tested]
+    size = np.einsum("ij,jk,ik->i", moved, np.linalg.inv(covariance[tested, tested]), moved)
+    chosen: Ints = np.argsort(-size, kind="stable")[:n_out]
     return chosen
 
 
-def _size(moved: Floats, precision: Floats) -> Floats:
-    """Squared distance in standard errors."""
-    out = np.full(len(moved), np.inf)
-    finite = np.isfinite(moved).all(axis=1)
-    out[finite] = np.einsum("ij,jk,ik->i", moved[finite], precision, moved[finite])
-    return out
+def _undragged(data: AnalysisSet, question: Nested, adjust_arm: bool) -> Floats:
+    """Coefficients of the fit to the winsorised marker; the fit's own where there is none."""
+    if data.graded and data.df == 1:
+        low, high = np.quantile(data.marker_columns, (0.05, 0.95))
+        inner = replace(data, marker_columns=np.clip(data.marker_columns, low, high))
+        try:
+            return ask_interaction(inner, adjust_arm).fit.coefficients
+        except NotEstimableError:
+            pass
+    return question.fit.coefficients
 
 
 def same_sign_on_ranks(data: AnalysisSet, test: RatioTest, adjust_arm: bool = False) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.robustness import EffectType
 from biomarker.evidence.verdict import PROPORTIONALITY_ALPHA, Code, Design
 
@@ -38,6 +39,9 @@ class Told:
     ph_p: float | None = None
     effect_type: EffectType | None = None
     reason: str = ""
+    gain: AbsoluteEffect | None = None
+    unit: str = ""
+    flag: str = ""
 
 
 def sentence(told: Told) -> str:
@@ -58,12 +62,11 @@ def sentence(told: Told) -> str:
         text = opening + text
     elif text.startswith("the "):
         text = "T" + text[1:]
-    association = _association(told)
-    return text + (f" {association}" if association else "")
+    return " ".join(part for part in (text, _absolute(told), _association(told)) if part)
 
 
 def _scale(told: Told) -> str:
-    return "hazard" if told.scale == "hazard ratio" else "odds"
+    return told.scale.removesuffix(" ratio")
 
 
 def _interval(told: Told, values: tuple[float, float, float]) -> str:
@@ -115,6 +118,30 @@ def _not_shown(told: Told) -> str:
     if told.reason:
         text += f" Withheld or limited because {told.reason}."
     return text
+
+
+def _absolute(told: Told) -> str:
+    """The same question in time or probability, and whether the scales disagree."""
+    gain = told.gain
+    if gain is None or math.isnan(gain.value):
+        return ""
+    what = {
+        "restricted_mean": f"the treatment's gain in mean event-free time up to "
+        f"{_number(gain.at)} {told.unit}",
+        "survival": f"the treatment's gain in event-free probability at {_number(gain.at)} "
+        f"{told.unit}",
+        "response": "the treatment's gain in response probability",
+    }[gain.measure]
+    unit = f" {told.unit}" if gain.measure == "restricted_mean" else ""
+    text = (
+        f"On the absolute scale {what} changes by {_signed(gain.value)}{unit} {gain.contrast} "
+        f"({1 - told.level:.0%} interval {_signed(gain.low)} to {_signed(gain.high)})"
+    )
+    return f"{text}; {told.flag}." if told.flag else f"{text}."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
 def _excluded(low: float, high: float) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.robustness import EffectType
 
 __all__ = ["RECORD_FIELDS", "Claim", "Code", "Verdict", "decide", "reasons_against"]
@@ -141,6 +142,16 @@ class Verdict:
         Proportionality of arm, marker and interaction.
     reason : str
         Why a claim was withheld, or a result is exploratory; empty if neither.
+    absolute_effects : tuple of AbsoluteEffect
+        Restricted mean (or response) first, then survival at each declared horizon both arms
+        support.
+    flag : str
+        Where the ratio and the absolute scale disagree; empty otherwise.
+    p_spline, p_bend : float or None
+        Secondary, calibrated: a curve's interaction with treatment; a curve against a line under
+        control. No verdict depends on them.
+    penalised : bool
+        Whether Firth's penalised likelihood stands in for a plain one without a maximum.
     """
 
     marker: str
@@ -175,7 +186,11 @@ class Verdict:
     reason: str
     sentence: str
     adjustment: str = ""
-    absolute_measure: str = ""
+    absolute_effects: tuple[AbsoluteEffect, ...] = ()
+    flag: str = ""
+    p_spline: float | None = None
+    p_bend: float | None = None
+    penalised: bool = False
     effect_type: EffectType | None = None
     p_without_influential: float | None = None
     p_false_discovery: float | None = None
@@ -184,6 +199,12 @@ class Verdict:
     seed: int = 0
     missing_treated: int = 0
     missing_control: int = 0
+    missing_with_event: int = 0
+
+    @property
+    def absolute_measure(self) -> str:
+        """What ``effect_absolute`` is a change of; empty where there is none."""
+        return self.absolute_effects[0].measure if self.absolute_effects else ""
 
     @property
     def claimed(self) -> bool:

@@ -77,6 +77,7 @@ class NullModel:
         strata: npt.ArrayLike | None = None,
         ties: Ties = "efron",
         continuous: bool = False,
+        coefficients: npt.ArrayLike | None = None,
     ) -> NullModel:
         """Fit the null model, its baseline, and the follow-up of each group.
 
@@ -94,6 +95,8 @@ class NullModel:
         continuous : bool
             Draw event times evenly in hazard between the observed event times, so that none are
             tied. False keeps the observed event times, and their ties.
+        coefficients : array-like, shape (n_features,), optional
+            Log hazard ratios fitted elsewhere, with a penalty say; fitted here by default.
 
         Returns
         -------
@@ -120,12 +123,19 @@ class NullModel:
                 f"y must hold at least one event; got none among {n} patient(s). A null model "
                 "needs events to draw from."
             )
-        cohort = sort_cohort(
-            table, outcome["event"].copy(), outcome["duration"].copy(), stratum=codes
-        )
-        scaled = null_coefficients(cohort, ties)
-        coefficients = scaled / cohort.scale
-        relative = np.exp((table - cohort.centre) @ coefficients)
+        if coefficients is None:
+            cohort = sort_cohort(
+                table, outcome["event"].copy(), outcome["duration"].copy(), stratum=codes
+            )
+            fitted = null_coefficients(cohort, ties) / cohort.scale
+        else:
+            fitted = np.asarray(coefficients, dtype=np.float64)
+            if fitted.shape != (table.shape[1],) or not np.isfinite(fitted).all():
+                raise CohortError(
+                    f"coefficients must be {table.shape[1]} finite number(s); got shape "
+                    f"{fitted.shape}."
+                )
+        relative = np.exp((table - table.mean(axis=0)) @ fitted)
         stratum = np.zeros(n, dtype=np.int64) if codes is None else codes
         group = np.zeros(n, dtype=np.int64) if groups is None else groups
         hazard = tuple(
@@ -133,7 +143,7 @@ class NullModel:
             for s in range(int(stratum.max()) + 1)
         )
         followed = tuple(_follow_up(outcome[group == g]) for g in range(int(group.max()) + 1))
-        return cls(coefficients, relative, stratum, group, hazard, followed, continuous)
+        return cls(fitted, relative, stratum, group, hazard, followed, continuous)
 
     def draw(self, rng: np.random.Generator, n_replicates: int) -> tuple[Floats, Flags]:
         """Draw outcomes of all patients, many times over.

@@ -92,7 +92,14 @@ def test_a_repeated_call_repeats_its_numbers_and_adds_nothing(trial: Trial) -> N
     first = assess(cohort)
     again = assess(cohort, ledger=first.ledger)
     assert [v.record() for v in first] == [v.record() for v in again]
-    assert len(first.ledger) == 4
+    claims = [row for row in first.ledger if row.family in ("interaction", "association")]
+    assert len(claims) == 4
+    assert {row.family for row in first.ledger if row.marker == "m1"} == {
+        "interaction",
+        "association",
+        "interaction_spline",
+        "association_bend",
+    }
     assert again.ledger == first.ledger
 
 
@@ -217,17 +224,70 @@ def test_missing_values_that_differ_by_arm_cap_the_claim(trial: Trial, declared:
 
 
 def test_what_cannot_be_fitted_is_said(trial: Trial) -> None:
-    """No treated patient of one level dies, no association: not estimable, and why."""
+    """A marker that is the arm: not estimable, and why."""
+
+    def same(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["m2"] = np.where(frame["arm"] == "drug", "high", "low")
+        return frame
+
+    result = assess(trial(n=80, change=same, seed=2), ["m2"])
+    assert result[0].verdict == "not_estimable"
+    assert result[0].ratio is None
+    assert "not estimable" in result[0].reason
+    assert any(row.p is None for row in result.ledger)
+
+
+def test_a_group_without_events_is_judged_by_a_penalised_fit_and_says_so(trial: Trial) -> None:
+    """No treated patient of one level dies: the ratio is finite, and the reason names Firth."""
 
     def separate(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[(frame["arm"] == "drug") & (frame["m2"] == "high"), "died"] = "0"
         return frame
 
-    result = assess(trial(n=80, change=separate, seed=2), ["m2"])
-    assert result[0].verdict == "not_estimable"
-    assert result[0].ratio is None
-    assert "separation" in result[0].reason
-    assert any(row.p is None for row in result.ledger)
+    (verdict,) = assess(trial(n=80, change=separate, seed=2), ["m2"])
+    assert verdict.penalised
+    assert "Firth" in verdict.reason
+    assert verdict.ratio is not None
+    assert 0 < verdict.ratio < 1
+    assert verdict.ratio_high is not None
+    assert verdict.ratio_high < np.inf
+
+
+def test_a_second_roll_of_the_dice_is_not_to_be_had(trial: Trial) -> None:
+    """A dataset known to the ledger keeps the seed of its first test, whatever is asked for."""
+    cohort = trial(n=80)
+    first = assess(cohort, random_state=3)
+    again = assess(cohort, random_state=4, ledger=first.ledger)
+    assert [v.record() for v in first] == [v.record() for v in again]
+
+
+def test_curves_are_secondary(trial: Trial) -> None:
+    """They are recorded under their own families and change no verdict."""
+    cohort = trial(n=200, prognostic=0.8, seed=6)
+    (full,), (plain,) = assess(cohort, ["m1"]), assess(cohort, ["m1"], curves=False)
+    assert full.record() == plain.record()
+    assert full.p_spline is not None
+    assert full.p_bend is not None
+    assert plain.p_spline is None
+
+
+def test_competing_events_name_the_hazard(trial: Trial, declared: Declared) -> None:
+    """An endpoint with competing events has a cause-specific hazard, in scale and sentence."""
+    study = declared()
+    study["endpoints"]["os"]["competing"] = True
+    (verdict,) = assess(trial(study, n=80), ["m1"], curves=False)
+    assert verdict.scale == "cause-specific hazard ratio"
+    assert "cause-specific hazard ratios" in verdict.sentence
+
+
+def test_horizons_carry_the_absolute_scale_too(trial: Trial, declared: Declared) -> None:
+    """Restricted mean first, then survival at each horizon that both arms support."""
+    study = declared()
+    study["endpoints"]["os"]["horizons"] = [0.5, 50.0]
+    (verdict,) = assess(trial(study, n=120), ["m1"], curves=False)
+    assert [e.measure for e in verdict.absolute_effects] == ["restricted_mean", "survival"]
+    assert verdict.absolute_effects[1].at == 0.5
+    assert "On the absolute scale" in verdict.sentence
 
 
 def test_a_marker_measured_in_one_arm_only_is_not_estimable(trial: Trial) -> None:

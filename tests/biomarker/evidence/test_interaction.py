@@ -17,8 +17,10 @@ from biomarker.evidence.calibration import (
     bootstrap_likelihood_ratio,
     calibrated_p,
     critical_value,
+    draw_until_clear,
+    surely_quiet,
 )
-from biomarker.evidence.interaction import ask_interaction, interaction_test
+from biomarker.evidence.interaction import ask_interaction, interaction_test, regression_of
 from biomarker.evidence.regressions import HazardRegression, OddsRegression
 from biomarker.outcomes import survival_outcome
 
@@ -79,15 +81,49 @@ def test_swapping_the_arms_turns_the_sign_and_keeps_the_statistic(
     assert one.fit.coefficients[-1] == pytest.approx(-other.fit.coefficients[-1], abs=1e-8)
 
 
-def test_separation_is_refused_never_evidence(trial: Trial) -> None:
-    """No event among treated patients of one level: there is no finite ratio."""
+def test_separation_goes_to_the_penalised_likelihood(trial: Trial) -> None:
+    """No event among treated patients of one level: the ratio and its interval stay usable."""
 
     def separate(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[(frame["arm"] == "drug") & (frame["m2"] == "high"), "died"] = "0"
         return frame
 
+    data = analysis_set(trial(n=80, change=separate), "m2", "os")
     with pytest.raises(NotEstimableError):
-        interaction_test(analysis_set(trial(n=80, change=separate), "m2", "os"))
+        regression_of(data).fit(ask_interaction(data).X)
+    test = interaction_test(data)
+    assert test.question.penalised
+    assert 0 < test.ratio < 1
+    assert 0 <= test.low < test.ratio < test.high < np.inf
+    assert (test.high < 1) == (test.p < 0.05)
+
+
+def test_dependent_columns_stay_refused(trial: Trial) -> None:
+    """The penalty does not invent an answer: a marker that is the arm cannot be told from it."""
+
+    def same(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["m2"] = np.where(frame["arm"] == "drug", "high", "low")
+        return frame
+
+    with pytest.raises(NotEstimableError, match="depend"):
+        interaction_test(analysis_set(trial(n=80, change=same), "m2", "os"))
+
+
+def test_quiet_is_what_the_whole_procedure_would_find(trial: Trial) -> None:
+    """Ended early, the screen never calls a test quiet whose p lies near or under alpha."""
+    found = []
+    for seed in range(30):
+        question = ask_interaction(
+            analysis_set(trial(n=60, seed=seed, predictive=-0.03 * seed), "m1", "os")
+        )
+        quiet = surely_quiet([question], 0, ("interaction", "os"), 0.05)
+        draws = draw_until_clear([question], 0, ("interaction", "os"), 0.05)
+        p = calibrated_p(question.likelihood_ratio, draws[:, 0])
+        found.append(quiet)
+        assert quiet == (calibrated_p(question.likelihood_ratio, draws[:999, 0]) > 0.0707)
+        assert not quiet or p > 0.05
+    assert any(found)
+    assert not all(found)
 
 
 def test_one_arm_has_no_interaction(trial: Trial, declared: Callable[..., dict[str, Any]]) -> None:

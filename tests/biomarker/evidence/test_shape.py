@@ -1,0 +1,76 @@
+"""Curves beside the line: Harrell's basis, bends found where planted, and none where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from biomarker import Cohort
+from biomarker.errors import NotEstimableError
+from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.shape import ask_bend, ask_spline_interaction, shape_test, spline_columns
+
+Trial = Callable[..., Cohort]
+
+
+def test_the_basis_is_harrells() -> None:
+    """Cubic truncated powers that cancel beyond the outer knots, at knots 1, 5, 9 of 0 to 10.
+
+    R: Hmisc::rcspline.eval(0:10, knots = c(1, 5, 9)), norm = 2: at x = 3 it is 2^3 / 8^2 = .125;
+    at x = 7 (6^3 - 2 * 2^3) / 8^2 = 3.125; beyond 9 a line of slope 1.5: 6 at 9, 7.5 at 10.
+    """
+    columns = spline_columns(np.arange(11.0), 3)
+    assert columns[[0, 1, 3, 7, 9, 10], 0] == pytest.approx([0, 0, 0.125, 3.125, 6.0, 7.5])
+
+
+@given(st.integers(0, 2**31))
+def test_the_curve_is_straight_beyond_its_outer_knots(seed: int) -> None:
+    """Zero below the first knot, one slope above the last, whatever the data."""
+    marker = np.random.default_rng(seed).normal(size=80)
+    bent, t = spline_columns(marker, 4), np.quantile(marker, (0.05, 0.95))
+    order = np.argsort(marker)
+    left = order[marker[order] <= t[0]]
+    assert np.all(bent[left] == 0.0)
+    right = order[marker[order] >= t[-1]]
+    assert len(right) >= 3
+    line = np.polyfit(marker[right], bent[right, 0], 1)
+    assert bent[right, 0] == pytest.approx(np.polyval(line, marker[right]), abs=1e-9)
+
+
+def test_a_planted_bend_is_found_and_a_line_is_not_called_one(trial: Trial) -> None:
+    """Risk that rises on both sides of the middle is no line."""
+
+    def bend(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["months"] = np.maximum(frame["months"] * np.exp(-0.9 * frame["m1"] ** 2), 1e-6)
+        return frame
+
+    bent = shape_test(ask_bend(analysis_set(trial(change=bend, n=400), "m1", "os")), 0, ("s",))
+    line = shape_test(ask_bend(analysis_set(trial(n=400, prognostic=0.5), "m1", "os")), 0, ("s",))
+    assert bent.p < 0.01 < line.p
+    assert bent.df == 2
+
+
+def test_a_curved_interaction_is_found_where_the_line_sees_none(trial: Trial) -> None:
+    """Treatment that helps in the middle and harms at both ends."""
+
+    def curved(frame: pd.DataFrame) -> pd.DataFrame:
+        drug = frame["arm"] == "drug"
+        factor = np.where(drug, np.exp(1.0 - frame["m1"] ** 2), 1.0)
+        frame["months"] = np.maximum(frame["months"] * factor, 1e-6)
+        return frame
+
+    data = analysis_set(trial(change=curved, n=500), "m1", "os")
+    found = shape_test(ask_spline_interaction(data), 0, ("s",))
+    assert found.p < 0.01
+    assert found.df == 3
+
+
+def test_levels_have_no_curve(trial: Trial) -> None:
+    """Refused with a reason, not fitted."""
+    with pytest.raises(NotEstimableError, match="curve"):
+        ask_spline_interaction(analysis_set(trial(n=80), "m2", "os"))
