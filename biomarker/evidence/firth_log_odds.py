@@ -85,11 +85,14 @@ def _climb(
     height, slope, information = _state(X, Y, coef)
     settled = np.zeros(B, dtype=np.bool_)
     for _ in range(_STEPS):
-        going = np.flatnonzero(~settled)
+        going = np.flatnonzero(~settled & np.isfinite(height))
         if len(going) == 0 or len(free) == 0:
             settled[going] = True
             break
         matrix = information[going][:, free[:, None], free[None, :]]
+        matrix = matrix + 1e-12 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(
+            len(free)
+        )
         move = np.linalg.solve(matrix, slope[going][:, free, None])[:, :, 0]
         longest = np.max(np.abs(move), axis=1, keepdims=True)
         move *= np.minimum(1.0, _LONGEST / np.maximum(longest, 1e-300))

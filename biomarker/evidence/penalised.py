@@ -65,13 +65,16 @@ class FirthHazardRegression(HazardRegression):
         return Fit(found.coefficients, covariance, found.log_likelihood)
 
     def held(self, X: Floats, column: int, start: Floats) -> Any:
-        """Penalised profile of one coefficient, warm-started from call to call."""
-        state = start
+        """Penalised profile of one coefficient, each climb from the nearest one before."""
+        climbed = [start]
 
         def profile(value: float) -> float:
-            nonlocal state
-            found = self._fit(X, {column: value}, state)
-            state = found.coefficients
+            nearest = min(climbed, key=lambda c: abs(float(c[column]) - value))
+            try:
+                found = self._fit(X, {column: value}, nearest)
+            except NotEstimableError:
+                return -np.inf  # so far out that no information, and an endless penalty, is left
+            climbed.append(found.coefficients)
             return found.log_likelihood
 
         return profile
@@ -125,13 +128,19 @@ class FirthOddsRegression(OddsRegression):
         return Fit(found.coefficients[0, k:], covariance, float(found.log_likelihood[0]))
 
     def held(self, X: Floats, column: int, start: Floats) -> Any:
-        """Penalised profile of one coefficient."""
+        """Penalised profile of one coefficient, each climb from the nearest one before."""
         free = np.delete(np.arange(X.shape[1]), column)
-        begun = np.zeros(X.shape[1])
+        climbed = [start]
 
         def profile(value: float) -> float:
+            begun = min(climbed, key=lambda c: abs(float(c[column]) - value)).copy()
             begun[column] = value
-            return self._fit(X, free, begun).log_likelihood
+            try:
+                found = self._fit(X, free, begun)
+            except NotEstimableError:
+                return -np.inf  # so far out that no information, and an endless penalty, is left
+            climbed.append(found.coefficients)
+            return found.log_likelihood
 
         return profile
 

@@ -1,16 +1,17 @@
-"""How many events an interaction needs, and how often this very procedure would claim it."""
+"""How many events or patients an interaction needs, by the large-sample formulas."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from biomarker.cohort import Cohort
 from biomarker.errors import UsageError
-from biomarker.resampling import spawn
 
-__all__ = ["ClaimRate", "claim_rate", "events_for_interaction", "interaction_power"]
+__all__ = [
+    "events_for_interaction",
+    "interaction_power",
+    "patients_for_response_interaction",
+    "response_interaction_power",
+]
 
 
 def _check(ratio: float, share_treated: float, marker_variance: float, alpha: float) -> None:
@@ -62,22 +63,18 @@ def interaction_power(
     References
     ----------
     Schoenfeld (1983), Biometrics 39:499; Peterson and George (1993), Controlled Clinical Trials
-    14:511.
+    14:511; Schmoor, Sauerbrei and Schumacher (2000), Statistics in Medicine 19:441.
 
     Examples
     --------
     >>> round(interaction_power(0.6, 295, marker_variance=0.25), 2)
     0.59
     """
-    from scipy.special import ndtr, ndtri
-
     _check(ratio, share_treated, marker_variance, alpha)
     if not (n_events >= 0 and math.isfinite(n_events)):
         raise UsageError(f"n_events must be finite and at least 0; got {n_events}.")
     information = n_events * share_treated * (1.0 - share_treated) * marker_variance
-    reach = abs(math.log(ratio)) * math.sqrt(information)
-    z = float(-ndtri(alpha / 2.0))
-    return float(ndtr(reach - z) + ndtr(-reach - z))
+    return _power(ratio, information, alpha)
 
 
 def events_for_interaction(
@@ -104,8 +101,8 @@ def events_for_interaction(
 
     Notes
     -----
-    A difference of effects between two equal halves needs four times the events that an equal main
-    effect needs.
+    At ``marker_variance`` 1 these are also the events that a main effect of treatment of the same
+    hazard ratio needs; between two equal halves (0.25) the interaction needs four times as many.
 
     References
     ----------
@@ -116,88 +113,130 @@ def events_for_interaction(
     >>> events_for_interaction(0.6, marker_variance=0.25)
     482
     """
+    _check(ratio, share_treated, marker_variance, alpha)
+    per_event = share_treated * (1.0 - share_treated) * marker_variance
+    return _needed(ratio, per_event, power, alpha)
+
+
+def response_interaction_power(
+    ratio: float,
+    n_patients: float,
+    response_treated: float,
+    response_control: float,
+    share_treated: float = 0.5,
+    marker_variance: float = 1.0,
+    alpha: float = 0.05,
+) -> float:
+    r"""Chance that a ratio of odds ratios of response is found, by the large-sample formula.
+
+    As :func:`interaction_power` with :math:`d\, q (1 - q)` replaced by the information of two
+    arms, :math:`n / (1 / (q\, p_1 (1 - p_1)) + 1 / ((1 - q)\, p_0 (1 - p_0)))`, where
+    :math:`p_1` and :math:`p_0` are the shares responding. Assumes that arm and marker are
+    independent, and that the marker moves the shares little.
+
+    Parameters
+    ----------
+    ratio : float
+        Odds ratio of response (treated against control) at one marker unit more, over that at one
+        less.
+    n_patients : float
+        In both arms together, with marker and response known.
+    response_treated, response_control : float
+        Shares responding.
+    share_treated, marker_variance, alpha : float
+
+    Returns
+    -------
+    float
+        Between alpha (ratio 1) and 1.
+
+    Raises
+    ------
+    UsageError
+        If a number is outside its range.
+
+    References
+    ----------
+    Demidenko (2008), Statistics in Medicine 27:36.
+
+    Examples
+    --------
+    >>> round(response_interaction_power(3.33, 120, 0.25, 0.10, marker_variance=0.235), 2)
+    0.2
+    """
+    _check(ratio, share_treated, marker_variance, alpha)
+    if not (n_patients >= 0 and math.isfinite(n_patients)):
+        raise UsageError(f"n_patients must be finite and at least 0; got {n_patients}.")
+    per_patient = _response_information(response_treated, response_control, share_treated)
+    return _power(ratio, n_patients * per_patient * marker_variance, alpha)
+
+
+def patients_for_response_interaction(
+    ratio: float,
+    response_treated: float,
+    response_control: float,
+    power: float = 0.80,
+    share_treated: float = 0.5,
+    marker_variance: float = 1.0,
+    alpha: float = 0.05,
+) -> int:
+    """Patients at which a ratio of odds ratios of response is found with the wanted power.
+
+    Parameters as in :func:`response_interaction_power`; its assumptions hold.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UsageError
+        If a number is outside its range, the ratio is 1, or power is not above alpha.
+
+    Notes
+    -----
+    At ``marker_variance`` 1 these are also the patients that a main effect of treatment of the same
+    odds ratio needs.
+
+    References
+    ----------
+    As :func:`response_interaction_power`.
+
+    Examples
+    --------
+    >>> patients_for_response_interaction(3.33, 0.25, 0.10, marker_variance=0.235)
+    760
+    """
+    _check(ratio, share_treated, marker_variance, alpha)
+    per_patient = _response_information(response_treated, response_control, share_treated)
+    return _needed(ratio, per_patient * marker_variance, power, alpha)
+
+
+def _response_information(treated: float, control: float, share_treated: float) -> float:
+    """Information per patient on a log odds ratio between the arms."""
+    for name, p in (("response_treated", treated), ("response_control", control)):
+        if not 0.0 < p < 1.0:
+            raise UsageError(f"{name} must lie between 0 and 1; got {p}.")
+    q = share_treated
+    return 1.0 / (1.0 / (q * treated * (1 - treated)) + 1.0 / ((1 - q) * control * (1 - control)))
+
+
+def _power(ratio: float, information: float, alpha: float) -> float:
+    """Power of a two-sided normal test of a log ratio."""
+    from scipy.special import ndtr, ndtri
+
+    reach = abs(math.log(ratio)) * math.sqrt(information)
+    z = float(-ndtri(alpha / 2.0))
+    return float(ndtr(reach - z) + ndtr(-reach - z))
+
+
+def _needed(ratio: float, per_one: float, power: float, alpha: float) -> int:
+    """Events or patients, each bringing so much information, for the wanted power."""
     from scipy.special import ndtri
 
-    _check(ratio, share_treated, marker_variance, alpha)
     if ratio == 1.0:
         raise UsageError("ratio must differ from 1; got 1: no number of events finds nothing.")
     if not alpha < power < 1.0:
         raise UsageError(f"power must lie between alpha and 1; got {power}.")
     reach = float(ndtri(1.0 - alpha / 2.0) + ndtri(power))
-    share = share_treated * (1.0 - share_treated) * marker_variance
-    return math.ceil(reach**2 / (share * math.log(ratio) ** 2) - 1e-9)
-
-
-@dataclass(frozen=True)
-class ClaimRate:
-    """How often the procedure claimed that the treatment's effect differs.
-
-    Attributes
-    ----------
-    share, low, high : float
-        Claims among cohorts, with the exact 95% interval. Power where an interaction was planted,
-        the false-claim rate where none was.
-    n_cohorts, n_not_estimable : int
-    mean_events : float
-    """
-
-    share: float
-    low: float
-    high: float
-    n_cohorts: int
-    n_not_estimable: int
-    mean_events: float
-
-
-def claim_rate(
-    generate: Callable[[int], Cohort],
-    n_cohorts: int,
-    marker: str,
-    endpoint: str,
-    markers: tuple[str, ...] | None = None,
-    alpha: float = 0.05,
-    seed: int = 0,
-) -> ClaimRate:
-    """Run the whole assessment on simulated cohorts and count its claims about one marker.
-
-    Parameters
-    ----------
-    generate : callable
-        A cohort from a seed; the caller brings the generator.
-    n_cohorts : int
-    marker, endpoint : str
-        What is counted.
-    markers : tuple of str, optional
-        The family assessed together; the one marker by default.
-    alpha : float
-    seed : int
-
-    Returns
-    -------
-    ClaimRate
-
-    Raises
-    ------
-    UsageError
-        If there is no cohort to make, or the marker is not in the family.
-    """
-    from scipy.stats import beta
-
-    from biomarker.evidence.assessment import assess
-
-    family = (marker,) if markers is None else markers
-    if n_cohorts < 1 or marker not in family:
-        raise UsageError(
-            f"n_cohorts must be at least 1 and marker one of markers; got {n_cohorts}, {marker!r}."
-        )
-    claims = refused = events = 0
-    for b in range(n_cohorts):
-        one, other = (int(v) for v in spawn(seed, "claim rate", b).integers(0, 2**31, size=2))
-        found = assess(generate(one), family, alpha, random_state=other)
-        verdict = next(v for v in found if (v.marker, v.endpoint) == (marker, endpoint))
-        claims += verdict.claimed
-        refused += verdict.p_interaction is None
-        events += verdict.events_treated + verdict.events_control
-    low = float(beta.ppf(0.025, claims, n_cohorts - claims + 1)) if claims else 0.0
-    high = float(beta.ppf(0.975, claims + 1, n_cohorts - claims)) if claims < n_cohorts else 1.0
-    return ClaimRate(claims / n_cohorts, low, high, n_cohorts, refused, events / n_cohorts)
+    return math.ceil(reach**2 / (per_one * math.log(ratio) ** 2) - 1e-9)

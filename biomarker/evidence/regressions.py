@@ -33,6 +33,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_CLIMB_STEPS = 300
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -160,17 +162,18 @@ class HazardRegression:
         return Fit(found.coef / scale, covariance, found.log_likelihood)
 
     def held(self, X: Floats, column: int, start: Floats) -> Any:
-        """Profile log-likelihood of one coefficient, warm-started from call to call."""
+        """Profile log-likelihood of one coefficient, each climb from the nearest one before."""
         likelihood = self._likelihood(X)
         scale = likelihood.cohort.scale
         free = np.delete(np.arange(X.shape[1]), column)
-        state = start * scale
+        climbed = [start * scale]
 
         def profile(value: float) -> float:
-            nonlocal state
-            coef = state.copy()
-            coef[column] = value * scale[column]
-            state, height = _climb(likelihood, coef, free)
+            held = value * scale[column]
+            coef = min(climbed, key=lambda c: abs(float(c[column]) - held)).copy()
+            coef[column] = held
+            coef, height = _climb(likelihood, coef, free)
+            climbed.append(coef)
             return height
 
         return profile
@@ -202,33 +205,37 @@ class HazardRegression:
 
 
 def _climb(likelihood: PartialLikelihood, coef: Floats, free: Ints) -> tuple[Floats, float]:
-    """Maximise over the free coefficients from where the others are held."""
+    """Maximise over the free coefficients from where the others are held.
+
+    Newton steps, damped (Levenberg) for as long as they do not raise the likelihood: far out the
+    information all but vanishes, and an undamped step means nothing.
+    """
     value, gradient = likelihood.evaluate(coef)
     if not np.isfinite(value):
         coef[free] = 0.0
         value, gradient = likelihood.evaluate(coef)
-    for _ in range(60):
+    damping = 0.0
+    information = likelihood.information()[np.ix_(free, free)]
+    for _ in range(_CLIMB_STEPS):
         if len(free) == 0 or not np.isfinite(value):
             break
-        information = likelihood.information()[np.ix_(free, free)]
-        try:
-            step = np.linalg.solve(information, gradient[free])
-        except np.linalg.LinAlgError:
-            break
-        fraction, risen = 1.0, False
-        for _ in range(40):
-            trial = coef.copy()
-            trial[free] += fraction * step
-            there, slope = likelihood.evaluate(trial)
-            if there >= value - likelihood.rounding:
-                risen = True
+        size = np.diag(information)
+        matrix = information + np.diag(damping * np.maximum(size, 1e-8) + 1e-14)
+        step = np.linalg.solve(matrix, gradient[free])
+        trial = coef.copy()
+        trial[free] += step
+        there, slope = likelihood.evaluate(trial)
+        if not there >= value - likelihood.rounding:
+            damping = max(10.0 * damping, 1e-3)
+            if damping > 1e15:
                 break
-            fraction *= 0.5
-        if not risen:
-            break
+            continue
+        settled = damping == 0.0 and np.max(np.abs(step)) < 1e-9
         coef, value, gradient = trial, there, slope
-        if fraction == 1.0 and np.max(np.abs(step)) < 1e-9:
+        if settled:
             break
+        information = likelihood.information()[np.ix_(free, free)]
+        damping = 0.1 * damping if damping > 1e-2 else 0.0
     return coef, value
 
 

@@ -1,0 +1,306 @@
+"""Rows 6, 7 and 8 of the threats, the ratio's coverage, and what happens off proportionality.
+
+Most cohorts are quiet, and :func:`biomarker.evidence.calibration.surely_quiet` finds that out in
+few draws; the whole procedure, every rule of a claim in force, runs on the others. A test holds the
+two together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import beta, chi2
+
+from biomarker.errors import NotEstimableError
+from biomarker.evidence import assess
+from biomarker.evidence.calibration import surely_quiet
+from biomarker.evidence.family import Question, adjust
+from biomarker.evidence.interaction import ask_interaction, interaction_test, regression_of
+from biomarker.evidence.multiplicity import Ledger
+from biomarker.resampling import spawn
+from experiments.e02_false_claims.trials import Design, analysis_sets, cohort_of, draw
+
+__all__ = ["PARTS", "rate_row"]
+
+Row = dict[str, Any]
+ALPHA = 0.05
+KEY = ("interaction", "os")
+SIZE = "3.5% to 6.0%"
+
+
+def rate_row(
+    row: str,
+    cell: Row,
+    measure: str,
+    count: int,
+    n: int,
+    limit: str,
+    passed: Callable[[float], bool],
+) -> Row:
+    """A share with its exact 95% interval, against its limit."""
+    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
+    high = float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    share = count / n if n else float("nan")
+    return {"row": row, "cell": cell, "measure": measure, "value": share, "low": low, "high": high,
+            "n": n, "limit": limit, "passed": bool(passed(share))}  # fmt: skip
+
+
+def _many(task: Callable[..., Any], cell: Any, n: int, workers: int, seed: int) -> list[Any]:
+    """Results of replicates 0 to n - 1, a block a task."""
+    edges = list(range(0, n, 50))
+    blocks = Parallel(n_jobs=workers)(
+        delayed(_block)(task, cell, low, min(low + 50, n), seed) for low in edges
+    )
+    return list(itertools.chain.from_iterable(blocks))
+
+
+def _block(task: Callable[..., Any], cell: Any, low: int, high: int, seed: int) -> list[Any]:
+    return [task(cell, b, seed) for b in range(low, high)]
+
+
+# -- row 6: a prognostic marker under treatment that works for everybody ---------------------------
+
+
+def grid() -> list[Design]:
+    """72 cells."""
+    return [
+        Design(n, events, treatment, (marker,))
+        for marker in ("normal", "lognormal", "binary")
+        for n in (60, 120, 300, 700)
+        for events in (0.3, 0.5, 0.7)
+        for treatment in (1.0, 0.6)
+    ]
+
+
+def one_claim(design: Design, b: int, seed: int) -> tuple[bool, bool, bool, bool, int]:
+    """Asymptotic p, calibrated p and claim below alpha; whether it could be fitted; events."""
+    drawn = draw(design, spawn(seed, "row 6", repr(design), b))
+    (data,) = analysis_sets(design, drawn)
+    events = int(drawn.event.sum())
+    try:
+        question = ask_interaction(data)
+    except NotEstimableError:
+        return False, False, False, False, events
+    asymptotic = question.p_asymptotic < ALPHA
+    if surely_quiet([question], b, [KEY], ALPHA):
+        return asymptotic, False, False, True, events
+    verdict = assess(cohort_of(design, drawn), ["m0"], ALPHA, random_state=b, curves=False)[0]
+    return asymptotic, verdict.p_interaction < ALPHA, verdict.claimed, True, events
+
+
+def claims(n_cohorts: int, workers: int, seed: int, cells: list[Design] | None = None) -> list[Row]:
+    """Claim rate, size, and what could not be fitted, of every cell of the grid."""
+    rows: list[Row] = []
+    for design in grid() if cells is None else cells:
+        found = np.array(_many(one_claim, design, n_cohorts, workers, seed))
+        fitted, enough = found[:, 3] == 1, found[:, 4] >= 15
+        cell = {"marker": design.markers[0], "n": design.n, "events": design.events,
+                "treatment": design.treatment,
+                "mean_events": round(float(found[:, 4].mean()), 1)}  # fmt: skip
+        n = int(fitted.sum())
+        add = rows.append
+        add(rate_row("6", cell, "claims", int(found[:, 2].sum()), len(found), "at most 6.0%",
+                     lambda s: s <= 0.06))  # fmt: skip
+        add(rate_row("6", cell, "calibrated p < .05", int(found[fitted, 1].sum()), n, SIZE,
+                     lambda s: 0.035 <= s <= 0.06))  # fmt: skip
+        add(rate_row("6", cell, "asymptotic p < .05", int(found[fitted, 0].sum()), n, "reported",
+                     lambda s: True))  # fmt: skip
+        add(rate_row("6", cell, "not estimable, 15 events or more",
+                     int((~fitted & enough).sum()), int(enough.sum()), "at most 2%",
+                     lambda s: not s > 0.02))  # fmt: skip
+        print(cell, [round(r["value"], 4) for r in rows[-4:]], flush=True)
+    return rows
+
+
+# -- row 7: significant in one subgroup only -------------------------------------------------------
+
+
+def one_subgroup(design: Design, b: int, seed: int) -> tuple[bool, bool]:
+    """Whether treatment is significant in one half of the marker only; whether we claim."""
+    drawn = draw(design, spawn(seed, "row 7", b))
+    (data,) = analysis_sets(design, drawn)
+    high = data.marker_columns[:, 0] > np.median(data.marker_columns[:, 0])
+    significant = []
+    for side in (high, ~high):
+        part = data.where(side)
+        regression = regression_of(part)
+        assert part.arm is not None
+        fit = regression.fit(part.arm[:, None])
+        gain = 2.0 * (
+            fit.log_likelihood - regression.fit(np.empty((len(part.arm), 0))).log_likelihood
+        )
+        significant.append(chi2.sf(gain, 1) < ALPHA)
+    claimed = False
+    if not surely_quiet([ask_interaction(data)], b, [KEY], ALPHA):
+        claimed = assess(cohort_of(design, drawn), ["m0"], ALPHA, None, b, curves=False)[0].claimed
+    return significant[0] != significant[1], claimed
+
+
+def subgroups(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """The rule that compares two p-values, beside ours, where treatment helps everybody alike."""
+    design = Design(300, 0.7, 0.7, ("normal",), prognostic=1.0)
+    found = np.array(_many(one_subgroup, design, n_cohorts, workers, seed))
+    cell = {"n": design.n, "events": design.events, "treatment": design.treatment}
+    return [
+        rate_row("7", cell, "significant in one half only", int(found[:, 0].sum()), len(found),
+                 "reported", lambda s: True),
+        rate_row("7", cell, "claims", int(found[:, 1].sum()), len(found), "at most 6.0%",
+                 lambda s: s <= 0.06),
+    ]  # fmt: skip
+
+
+# -- row 8: many correlated markers ----------------------------------------------------------------
+
+
+def families() -> list[Design]:
+    """5 and 50 markers, half lognormal; the first, prognostic one is normal."""
+    return [
+        Design(120, 0.6, treatment, (("normal", "lognormal") * count)[:count], correlation)
+        for count in (5, 50)
+        for correlation in (0.3, 0.7)
+        for treatment in (1.0, 0.5)
+    ]  # fmt: skip
+
+
+def one_family(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
+    """Any claim; any adjusted p below alpha; any unadjusted asymptotic p below alpha."""
+    drawn = draw(design, spawn(seed, "row 8", repr(design), b))
+    questions = [ask_interaction(data) for data in analysis_sets(design, drawn)]
+    loose = any(q.p_asymptotic < ALPHA for q in questions)
+    if surely_quiet(questions, b, [KEY] * len(questions), ALPHA):
+        return False, False, loose
+    verdicts = assess(cohort_of(design, drawn), None, ALPHA, random_state=b, curves=False)
+    adjusted = any(v.p_adjusted is not None and v.p_adjusted < ALPHA for v in verdicts)
+    return any(v.claimed for v in verdicts), adjusted, loose
+
+
+def one_discovery(design: Design, b: int, seed: int) -> tuple[float, bool]:
+    """Share of false discoveries of Benjamini and Hochberg at 5%; marker m0 may be a true one."""
+    drawn = draw(design, spawn(seed, "discovery", repr(design), b))
+    asked = [
+        Question("interaction", data.marker, "os", data.marker, nested=ask_interaction(data))
+        for data in analysis_sets(design, drawn)
+    ]
+    adjust(asked, Ledger(), "", b, ALPHA)
+    found = [q.p_false_discovery is not None and q.p_false_discovery < ALPHA for q in asked]
+    false = sum(found) - (found[0] if design.ratio != 1.0 else 0)
+    return false / max(1, sum(found)), found[0]
+
+
+def many_markers(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Family-wise claim rate, and the false discovery rate of what is shown beside it."""
+    rows: list[Row] = []
+    for design in families():
+        found = np.array(_many(one_family, design, n_cohorts, workers, seed))
+        cell = {"markers": len(design.markers), "correlation": design.correlation, "n": design.n,
+                "treatment": design.treatment}  # fmt: skip
+        rows += [
+            rate_row("8", cell, "any claim", int(found[:, 0].sum()), len(found), "at most 6.0%",
+                     lambda s: s <= 0.06),
+            rate_row("8", cell, "any adjusted p < .05", int(found[:, 1].sum()), len(found),
+                     "at most 6.0%", lambda s: s <= 0.06),
+            rate_row("8", cell, "any unadjusted asymptotic p < .05", int(found[:, 2].sum()),
+                     len(found), "reported", lambda s: True),
+        ]  # fmt: skip
+        print(cell, [round(r["value"], 4) for r in rows[-3:]], flush=True)
+    return rows
+
+
+def discoveries(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """False discovery rate with no and with one true interaction among five correlated markers."""
+    rows: list[Row] = []
+    for ratio in (1.0, 0.5):
+        kinds = ("normal", "lognormal", "normal", "lognormal", "normal")
+        # A marker correlated with the true one differs by treatment too: no false discovery.
+        correlation = 0.3 if ratio == 1.0 else 0.0
+        design = Design(120, 0.6, 0.5, kinds, correlation, ratio=ratio)
+        found = np.array(_many(one_discovery, design, n_cohorts, workers, seed))
+        rate, error = float(found[:, 0].mean()), float(found[:, 0].std() / np.sqrt(len(found)))
+        rows.append(
+            {"row": "8", "cell": {"markers": 5, "correlation": correlation, "n": 120, "ratio": ratio},
+             "measure": "false discovery rate", "value": rate, "low": rate - 1.96 * error,
+             "high": rate + 1.96 * error, "n": len(found), "limit": "at most 6.0%",
+             "passed": rate <= 0.06}
+        )  # fmt: skip
+        print(rows[-1]["cell"], rate, flush=True)
+    return rows
+
+
+# -- coverage of the ratio -------------------------------------------------------------------------
+
+
+def one_interval(design: Design, b: int, seed: int) -> bool:
+    """Whether the calibrated interval holds the planted ratio, in the marker's population SD."""
+    drawn = draw(design, spawn(seed, "ratio", repr(design), b))
+    (data,) = analysis_sets(design, drawn)
+    test = interaction_test(data, b, ALPHA)
+    unit = 1.0 / 0.4 if design.markers[0] == "binary" else _sample_sd(design, drawn.markers[:, 0])
+    truth = design.ratio**unit
+    return test.low <= truth <= test.high
+
+
+def _sample_sd(design: Design, column: Any) -> float:
+    """The sample's SD, which the ratio is per, in population SD."""
+    population = {"normal": 1.0, "lognormal": float(np.sqrt((np.e - 1.0) * np.e))}
+    return float(column.std(ddof=1)) / population[design.markers[0]]
+
+
+def coverage(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """The interval of the ratio of hazard ratios at 300 patients."""
+    rows: list[Row] = []
+    for marker, ratio in itertools.product(("normal", "lognormal", "binary"), (1.0, 0.7)):
+        design = Design(300, 0.6, 0.6, (marker,), prognostic=1.5, ratio=ratio)
+        found = _many(one_interval, design, n_cohorts, workers, seed)
+        cell = {"interval": "ratio of hazard ratios", "marker": marker, "n": 300, "ratio": ratio}
+        rows.append(rate_row("coverage", cell, "covers", sum(found), len(found), "95 +/- 1.5%",
+                             lambda s: 0.935 <= s <= 0.965))  # fmt: skip
+        print(cell, rows[-1]["value"], flush=True)
+    return rows
+
+
+# -- where hazards are not proportional ------------------------------------------------------------
+
+
+def one_shape(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
+    """Claimed; proportionality doubted; the wording kept to the hazard-ratio scale."""
+    drawn = draw(design, spawn(seed, "shape", repr(design), b))
+    verdict = assess(cohort_of(design, drawn), ["m0"], ALPHA, random_state=b, curves=False)[0]
+    doubted = verdict.ph_p is not None and verdict.ph_p < ALPHA
+    return verdict.claimed, doubted, "hazard-ratio scale" in verdict.sentence
+
+
+def shapes(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Claims are reported without a limit; the check must fire and the words must follow it."""
+    rows: list[Row] = []
+    for shape, treatment in (("cure", 0.5), ("crossing", 1.0)):
+        design = Design(
+            700, 0.6 if shape == "crossing" else 0.5, treatment, ("normal",), shape=shape
+        )
+        found = np.array(_many(one_shape, design, n_cohorts, workers, seed))
+        cell = {"shape": shape, "n": design.n, "events": design.events}
+        doubted = found[:, 1]
+        rows += [
+            rate_row("shapes", cell, "claims", int(found[:, 0].sum()), len(found), "reported",
+                     lambda s: True),
+            rate_row("shapes", cell, "proportionality doubted", int(doubted.sum()), len(found),
+                     "at least 80%", lambda s: s >= 0.8),
+            rate_row("shapes", cell, "limited wording where doubted",
+                     int((found[:, 2] & doubted).sum()), int(doubted.sum()), "always",
+                     lambda s: s == 1.0),
+        ]  # fmt: skip
+        print(cell, [round(r["value"], 4) for r in rows[-3:]], flush=True)
+    return rows
+
+
+PARTS: dict[str, Callable[[int, int, int], list[Row]]] = {
+    "claims": claims,
+    "coverage": coverage,
+    "shapes": shapes,
+    "subgroups": subgroups,
+    "many_markers": many_markers,
+    "discoveries": discoveries,
+}

@@ -1,0 +1,199 @@
+"""Measure what the claim rules cost in power, against a test that knows the true null.
+
+``python experiments/e03_power/run.py --replicates 2000 --workers 2`` runs every cell, writes
+``results/results.json`` after each, then the plot and the table. ``--only binary-120`` runs the
+cells whose name contains it and keeps the others' rows; ``--page-only`` redraws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from joblib import Parallel, delayed
+from scipy.stats import beta
+
+from biomarker.evidence import Verdict, assess
+from biomarker.evidence.power import interaction_power
+from biomarker.resampling import spawn
+from experiments.e03_power.page import write_page
+from experiments.e03_power.reference import alternative, critical_value, likelihood_ratios
+from experiments.e03_power.trials import MARKERS, Design, Trials, cohort, draw
+
+RESULTS = Path(__file__).parent / "results"
+SEED = 30_000
+ALPHA = 0.05
+POINTS = 0.05
+POWERS = (0.5, 0.8)
+# Marker-positive patients: HR .6; negative: 1.0; about 295 events among 400.
+CONTROL = Design(
+    "binary", 400, math.log(0.6), main=0.0, treatment=0.0, positive=0.5, by_status=True,
+    event_share=0.78,
+)  # fmt: skip
+
+Row = dict[str, Any]
+Outcome = tuple[str, int]
+
+
+def cells() -> dict[str, tuple[Design, float | None]]:
+    """Every cell by name: its design and, in part i, the power the reference is to have."""
+    made: dict[str, tuple[Design, float | None]] = {
+        f"power-{marker}-{n}-{power:.0%}": (Design(marker, n), power)
+        for marker in MARKERS
+        for n in (120, 300)
+        for power in POWERS
+    }
+    for n in (400, 1500):
+        made[f"control-{n}"] = (replace(CONTROL, n=n), None)
+    return made
+
+
+def outcome(design: Design, trials: Trials, seed: int) -> Outcome:
+    """Run the procedure on one trial: what became of the claim, and the number of events."""
+    verdict = assess(cohort(design, trials, 0), ("marker",), ALPHA, random_state=seed)[0]
+    assert isinstance(verdict, Verdict)
+    return fate(verdict), verdict.events_treated + verdict.events_control
+
+
+def fate(verdict: Verdict) -> str:
+    """``claimed``, or the first rule that withheld the claim."""
+    if verdict.claimed:
+        return "claimed"
+    if verdict.p_interaction is None:
+        return "not estimable"
+    if not verdict.p_interaction < ALPHA:
+        return "calibrated p"
+    rules = {"influential": "influence", "ranks": "ranks"}
+    return next((rule for word, rule in rules.items() if word in verdict.reason), "other")
+
+
+def run_cell(name: str, design: Design, power: float | None, options: Any) -> list[Row]:
+    """All rows of one cell."""
+    began = time.perf_counter()
+    critical = math.nan
+    if power is not None:
+        rng = spawn(SEED, "null", design.marker, design.n)
+        critical = critical_value(design, options.null_trials, rng)
+        strength = alternative(design, critical, power, options.search_trials, SEED)
+        design = replace(design, interaction=strength)
+    trials = [draw(design, 1, spawn(SEED, "trial", name, b)) for b in range(options.replicates)]
+    ready = time.perf_counter()
+    found: list[Outcome] = Parallel(n_jobs=options.workers)(
+        delayed(outcome)(design, one, b) for b, one in enumerate(trials)
+    )
+    seconds = time.perf_counter() - ready
+    fates = [text for text, _ in found]
+    claimed = np.array([text == "claimed" for text in fates])
+    events = float(np.mean([count for _, count in found]))
+    cell: Row = {
+        "name": name,
+        "marker": design.marker,
+        "n": design.n,
+        "events": round(events, 1),
+        "ratio": round(math.exp(design.interaction), 4),
+        "seconds_per_cohort": round(seconds / len(trials), 3),
+    }
+    if power is None:
+        rows = control_rows(cell, claimed, events)
+    else:
+        formula = interaction_power(math.exp(design.interaction), events)
+        cell |= {
+            "reference_power": power,
+            "critical_value": round(critical, 3),
+            "formula_power": round(formula, 3),
+        }
+        statistic = np.concatenate([likelihood_ratios(one) for one in trials])
+        rows = power_rows(cell, claimed, statistic > critical)
+    for rule, count in sorted(Counter(fates).items()):
+        if rule != "claimed":
+            rows.append(rate_row(cell, f"withheld: {rule}", count, len(fates)))
+    print(
+        f"{name:28} {claimed.mean():.3f} claimed, {ready - began:.0f} s to find, "
+        f"{seconds:.0f} s to assess, {dict(Counter(fates))}",
+        flush=True,
+    )
+    return rows
+
+
+def power_rows(
+    cell: Row, claimed: npt.NDArray[np.bool_], rejected: npt.NDArray[np.bool_]
+) -> list[Row]:
+    """Both rates and their paired difference."""
+    n = len(claimed)
+    gap = claimed.astype(float) - rejected
+    half = 1.96 * float(gap.std(ddof=1)) / math.sqrt(n)
+    mean = float(gap.mean())
+    difference: Row = {
+        "cell": cell, "measure": "procedure minus reference", "value": mean,
+        "low": mean - half, "high": mean + half, "n": n,
+        "limit": "at least -0.05", "passed": mean >= -POINTS,
+    }  # fmt: skip
+    return [
+        difference,
+        rate_row(cell, "claim rate of the procedure", int(claimed.sum()), n),
+        rate_row(cell, "power of the reference", int(rejected.sum()), n),
+        rate_row(
+            cell, "claimed, not rejected by the reference", int((claimed & ~rejected).sum()), n
+        ),
+    ]
+
+
+def control_rows(cell: Row, claimed: npt.NDArray[np.bool_], events: float) -> list[Row]:
+    """The claim rate against the large-sample formula, or against 95% where that is certain."""
+    formula = interaction_power(cell["ratio"], events, marker_variance=0.25)
+    row = rate_row(cell, "claim rate of the procedure", int(claimed.sum()), len(claimed))
+    cell["analytic_power"] = round(formula, 3)
+    if cell["n"] == 400:
+        limit, passed = f"{formula:.3f} within 0.05", abs(row["value"] - formula) <= POINTS
+    else:
+        limit, passed = "at least 0.95", row["value"] >= 0.95
+    return [row | {"limit": limit, "passed": bool(passed)}]
+
+
+def rate_row(cell: Row, measure: str, count: int, n: int) -> Row:
+    """A share with its exact interval, reported without a limit."""
+    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
+    high = float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
+    return {
+        "cell": cell, "measure": measure, "value": count / n, "low": low, "high": high, "n": n,
+        "limit": "reported", "passed": True,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run the cells asked for, then write the page."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--replicates", type=int, default=2000)
+    options.add_argument("--null-trials", type=int, default=20_000)
+    options.add_argument("--search-trials", type=int, default=4000)
+    options.add_argument("--workers", type=int, default=1)
+    options.add_argument("--only", default="")
+    options.add_argument("--out", type=Path, default=RESULTS)
+    options.add_argument("--page-only", action="store_true")
+    chosen = options.parse_args()
+    chosen.out.mkdir(exist_ok=True)
+    file = chosen.out / "results.json"
+    rows: list[Row] = json.loads(file.read_text("utf-8")) if file.exists() else []
+    if not chosen.page_only:
+        for name, (design, power) in cells().items():
+            if chosen.only not in name:
+                continue
+            fresh = run_cell(name, design, power, chosen)
+            rows = [row for row in rows if row["cell"]["name"] != name] + fresh
+            file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    order = list(cells())
+    rows.sort(key=lambda row: order.index(row["cell"]["name"]))
+    file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    write_page(rows, chosen.out)
+
+
+if __name__ == "__main__":
+    main()
