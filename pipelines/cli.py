@@ -135,6 +135,7 @@ def main() -> None:
     Start here:
       biomarker simulate il2-rcc --patients 500 --out cohort.csv
       biomarker check cohort.csv --study cohort.study.toml
+      biomarker evidence cohort.csv --study cohort.study.toml
       biomarker train cohort.csv --study cohort.study.toml
       biomarker score new.csv --model models:/NAME@candidate --out scores.parquet
     """
@@ -262,6 +263,10 @@ def train(
 
     for rows in result.performance_tables():
         click.echo(table(rows) + "\n")
+    if result.run.evidence is not None:
+        from pipelines.evidence_text import train_evidence
+
+        click.echo(train_evidence(result.run.evidence) + "\n")
     for line in result.places():
         click.echo(line)
     first = next(iter(result.registered))
@@ -269,6 +274,73 @@ def train(
         f"biomarker score NEW.csv --model models:/{first}@candidate --out scores.parquet"
         + _with_store(store)
     )
+
+
+@main.command()
+@click.argument("file")
+@_study_flag
+@click.option("--markers", metavar="A,B,...", help="Markers to assess. Default: all declared.")
+@click.option(
+    "--alpha", type=float, default=0.05, show_default=True, help="Two-sided level of each family."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of redrawn outcomes.")
+@click.option("--jobs", type=click.IntRange(min=0), default=0, help="Processes; 0: every core.")
+@click.option("--out", metavar="FOLDER", help="Write evidence.html and evidence.json here.")
+@_store_flag
+@_undeclared_flag
+@_values_flag
+@_json_flag
+@_guarded
+def evidence(
+    file: str,
+    study_name: str,
+    markers: str | None,
+    alpha: float,
+    seed: int,
+    jobs: int,
+    out: str | None,
+    store: str | None,
+    allow_undeclared: bool,
+    show_values: bool,
+    as_json: bool,
+) -> None:
+    """Say of each marker what the data carry: prognostic, predictive, or not established.
+
+    One verdict per marker and endpoint. Every test is counted in the store's ledger, so that
+    asking again, or asking more, is paid for.
+
+    \b
+    Examples:
+      biomarker evidence gbsg2.csv --study gbsg2
+      biomarker evidence trial.csv --study trial.toml --markers caix,vegf --out evidence
+    """
+    from pipelines.evidence import evidence as run_evidence
+    from pipelines.terminal import Progress
+
+    done = run_evidence(
+        file,
+        study_name,
+        markers=[name.strip() for name in markers.split(",")] if markers else None,
+        alpha=alpha,
+        seed=seed,
+        jobs=jobs,
+        out=out,
+        store=store,
+        allow_undeclared=allow_undeclared,
+        progress=Progress(),
+    )
+    if as_json:
+        click.echo(json.dumps(done.evidence.to_dict(), indent=1))
+        return
+    from pipelines.evidence_text import evidence_text
+
+    click.echo(evidence_text(done.evidence))
+    if done.report is not None:
+        click.echo(f"Page     {done.report}")
+    click.echo(f"Run      {done.run_id}")
+    if done.report is None:
+        again = _words("biomarker", "evidence", file, "--study", study_name, "--out", "evidence")
+        _next(again + _with_store(store) + "  (forest plot and curves on one page)")
 
 
 @main.command()
@@ -463,6 +535,51 @@ def simulate(
         _next(_words("biomarker", "check", out, "--study", written["study"]))
     elif "study" in written:
         _next(_words("biomarker", "train", out, "--study", written["study"]))
+
+
+@main.command()
+@click.option(
+    "--ratio", type=float,
+    help="Ratio of hazard ratios (odds ratios of response), treated over control, per marker unit."
+    " Default: 0.6.",
+)  # fmt: skip
+@click.option("--events", metavar="N,N,...", help="Give the power at these events.")
+@click.option("--patients", metavar="N,N,...", help="Give the power at these patients.")
+@click.option("--event-share", type=float, help="Patients who will have an event.")
+@click.option("--response-treated", type=float, help="Share responding; then odds, not hazards.")
+@click.option("--response-control", type=float, help="Share of controls responding.")
+@click.option("--share-treated", type=float, help="Default: 0.5.")
+@click.option("--marker-sd", type=float, help="SD of the marker in the ratio's unit. Default: 1.")
+@click.option("--marker-share", type=float, help="Share of marker-positive patients, instead.")
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Two-sided level.")
+@click.option("--power", "wanted", type=float, default=0.8, show_default=True, help="Wanted.")
+@click.option("--recipe", metavar="NAME", help="Simulate: run the whole procedure on its cohorts.")
+@click.option("--marker", metavar="NAME", help="Of the recipe, to carry the interaction.")
+@click.option("--endpoint", metavar="NAME", help="Of the recipe. Default: its first.")
+@click.option("--effect", "effects", multiple=True, metavar="MARKER=KIND:SIZE", help="Further.")
+@click.option("--family", metavar="A,B,...", help="Markers tested together with it.")
+@click.option("--covariates", metavar="A,B,...", help="Adjusted for; 'none'. Default: all.")
+@click.option("--two-arms", is_flag=True, help="Give a one-arm recipe a randomised control arm.")
+@click.option("--cohorts", type=click.IntRange(min=1), help="At each size. Default: 200.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--jobs", type=click.IntRange(min=0), default=1, help="Processes; 0: every core.")
+@click.option("--out", metavar="FILE", help="Draw the simulated curve here (.svg).")
+@_json_flag
+@_guarded
+def power(as_json: bool, **flags: Any) -> None:
+    """Say how many events an interaction needs, and how often this procedure would claim it.
+
+    By formula at once; with --recipe by running the procedure, every rule in force, on simulated
+    cohorts, and on the same cohorts without an interaction.
+
+    \b
+    Examples:
+      biomarker power --ratio 0.6 --events 300 --marker-share 0.3
+      biomarker power --recipe il2-rcc --marker caix --patients 200,400 --out curve.svg
+    """
+    from pipelines.power_command import run_power
+
+    click.echo(run_power(as_json, flags))
 
 
 @main.command()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from biomarker.cohort import Cohort
 from biomarker.evidence.sample_size import required_for_response, required_for_survival
+from pipelines.evidence import Evidence
 from pipelines.results import ModelRun, TimePlan
 from pipelines.summary import CohortSummary, EndpointSummary
 
@@ -33,10 +34,12 @@ def find_limits(
     models: Sequence[ModelRun],
     plans: Mapping[str, TimePlan],
     best: Mapping[str, str],
+    evidence: Evidence | None = None,
 ) -> tuple[str, ...]:
     """Sentences, the most important first; each carries its own numbers."""
     labels = {endpoint.name: endpoint.label for endpoint in summary.endpoints}
-    limits = [*_chance(models, best, labels), *_events(summary, models, plans), _treatment(cohort)]
+    limits = [*_chance(models, best, labels), *_events(summary, models, plans)]
+    limits.append(_treatment(cohort, evidence))
     limits += [*_repeated(summary), *_missing(summary)]
     limits += [note for plan in plans.values() for note in plan.notes]
     limits.append(
@@ -111,7 +114,7 @@ def _required(endpoint: EndpointSummary, features: int, plans: Mapping[str, Time
     return required_for_survival(features, rate, endpoint.mean_duration, horizon).n_patients
 
 
-def _treatment(cohort: Cohort) -> str:
+def _treatment(cohort: Cohort, evidence: Evidence | None) -> str:
     if cohort.treated is None:
         declared = cohort.study.single_arm
         why = {
@@ -125,9 +128,12 @@ def _treatment(cohort: Cohort) -> str:
             "The arms are not declared randomised: a difference between them may come from who was "
             "treated. Models describe association with outcome, not the effect of treatment."
         )
+    tests = "which the evidence section holds for every marker"
+    if evidence is None or evidence.result is None:
+        tests = "which this report does not contain"
     return (
         "Models describe association with outcome. Whether a marker changes the effect of "
-        "treatment needs a treatment-by-marker test, which this report does not contain."
+        f"treatment needs a treatment-by-marker test, {tests}."
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.evidence import Evidence
 from pipelines.limits import beats_chance
 from pipelines.results import ModelRun, StudyRun, performance_table, settings_table
+from pipelines.summary import design_words
 from pipelines.tracking import StudyTracker
 from pipelines.tracking_store import store_faults
 
-__all__ = ["metric_names", "track_run"]
+__all__ = ["metric_names", "track_evidence", "track_run"]
 
 
 def track_run(
@@ -37,6 +40,42 @@ def track_run(
     """
     with store_faults():
         return _track(StudyTracker(run.summary.study, store), run, html, bundles, run_name)
+
+
+def track_evidence(
+    evidence: Evidence, html: str, store: str | Path | None, source_name: str
+) -> str:
+    """Log an assessment as a run of its study; returns the run's id.
+
+    Raises
+    ------
+    TrackingError
+        If the store refuses a step; a run that was opened is marked failed.
+    """
+    study = evidence.cohort.study
+    with store_faults():
+        tracker = StudyTracker(study.name, store)
+        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        run_id = tracker.start(
+            f"{study.name} evidence {started}",
+            {
+                "biomarker.kind": "evidence",
+                "dataset.digest": evidence.cohort.digest,
+                "study.digest": study.digest,
+                "design": design_words(evidence.cohort),
+            },
+            {"alpha": evidence.alpha, "seed": evidence.seed, "source": source_name},
+        )
+        try:
+            _log_evidence(tracker, run_id, evidence)
+            if html:
+                tracker.text(run_id, html, "evidence.html")
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first fault is the one to tell
+                tracker.finish("FAILED")
+            raise
+        tracker.finish()
+    return run_id
 
 
 def _track(
@@ -99,6 +138,8 @@ def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> 
     columns = list(rows[0])
     table = {"columns": columns, "data": [[row[c] for c in columns] for row in rows]}
     tracker.json(parent, table, "tables/performance.json")
+    if run.evidence is not None:
+        _log_evidence(tracker, parent, run.evidence)
     for name, svg in report_figures(run).items():
         tracker.text(parent, svg, f"figures/{name}.svg")
     headline: dict[str, float] = {}
@@ -106,6 +147,33 @@ def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> 
         if run.best[model.endpoint] == model.name:
             headline |= {f"{model.endpoint}.{k}": v for k, v in metric_names(model).items()}
     tracker.metrics(parent, headline)
+
+
+def _log_evidence(tracker: StudyTracker, run_id: str, evidence: Evidence) -> None:
+    """A tag a verdict, its numbers as metrics, and the records whole as an artifact and a table."""
+    tracker.json(run_id, evidence.to_dict(), "evidence.json")
+    records = [verdict.record() for verdict in evidence.verdicts]
+    if not records:
+        return
+    columns = list(records[0])
+    table = {"columns": columns, "data": [[r[c] for c in columns] for r in records]}
+    tracker.json(run_id, table, "tables/evidence.json")
+    tags, metrics = {}, {"evidence.tests_of_this_dataset": float(evidence.n_tests)}
+    for record in records:
+        name = f"evidence.{record['endpoint']}.{record['marker']}"
+        tags[name] = record["verdict"]
+        metrics |= {
+            f"{name}.{key}": float(record[key]) for key in _EVIDENCE if record[key] is not None
+        }
+    tracker.tags(run_id, tags)
+    tracker.metrics(run_id, metrics)
+
+
+_EVIDENCE = (
+    *("ratio", "ratio_low", "ratio_high", "p_interaction", "p_adjusted"),
+    *("hr_control", "hr_control_low", "hr_control_high", "p_prognostic_adjusted"),
+    *("effect_absolute", "effect_absolute_low", "effect_absolute_high", "detectable_ratio_80"),
+)
 
 
 def _log_model(

@@ -14,6 +14,7 @@ from biomarker.explain.attribution import Attribution
 from biomarker.models.pipeline import EncodedModel
 from biomarker.outcomes import TimeUnit
 from biomarker.validation.nested import NestedResult
+from pipelines.evidence import Evidence
 from pipelines.summary import CohortSummary
 
 __all__ = [
@@ -81,6 +82,8 @@ class StudyRun:
         What the data cannot carry, in sentences for the report, the most important first.
     software : mapping of str to str
         Package to version.
+    evidence : Evidence or None
+        Verdicts on the markers; None where they were not asked for.
     """
 
     cohort: Cohort
@@ -93,6 +96,7 @@ class StudyRun:
     software: Mapping[str, str]
     started: str
     source_name: str
+    evidence: Evidence | None = None
 
 
 def performance_table(nested: NestedResult) -> list[dict[str, Any]]:

@@ -8,12 +8,20 @@ import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from biomarker.errors import StorageError
 
-__all__ = ["atomic_file", "atomic_folder", "sha256_file", "write_bytes", "write_text"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "ready_folder",
+    "sha256_file",
+    "write_bytes",
+    "write_text",
+]
 
 
 @contextlib.contextmanager
@@ -81,6 +89,25 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             retired.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+def ready_folder(folder: str | Path) -> None:
+    """Make an output folder, or say that it cannot be written before any work is done for it.
+
+    Raises
+    ------
+    StorageError
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"The output folder '{folder.name}' must be writable; the system said: "
+            f"{error.strerror or type(error).__name__}. Name another with --out."
+        ) from None
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 from biomarker.cohort import Cohort, Outcome
 from biomarker.parsing import State
 
-__all__ = ["ArmCount", "CohortSummary", "ColumnSummary", "EndpointSummary", "summarise"]
+__all__ = [
+    "ArmCount",
+    "CohortSummary",
+    "ColumnSummary",
+    "EndpointSummary",
+    "design_words",
+    "summarise",
+]
 
 
 @dataclass(frozen=True)

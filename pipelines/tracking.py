@@ -140,6 +140,14 @@ class StudyTracker:
         for start in range(0, len(values), 500):
             self.client.log_batch(run_id, metrics=values[start : start + 500])
 
+    def tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags; characters MLflow refuses in a key become underscores."""
+        from mlflow.entities import RunTag
+
+        named = [RunTag(re.sub(r"[^\w\-./ ]", "_", k)[:250], v) for k, v in tags.items()]
+        for start in range(0, len(named), 100):
+            self.client.log_batch(run_id, tags=named[start : start + 100])
+
     def json(self, run_id: str, value: Any, name: str) -> None:
         """Log a JSON artifact."""
         self.text(run_id, json.dumps(value, indent=1, sort_keys=True), name)

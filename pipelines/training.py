@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from biomarker.cohort import Cohort, Outcome
-from biomarker.errors import NotEstimableError, StorageError, UsageError
+from biomarker.errors import NotEstimableError, UsageError
 from biomarker.explain.attribution import attribute
 from biomarker.features.encoding import plan_columns
 from biomarker.models.pipeline import PipelineBuilder
@@ -26,13 +25,15 @@ from biomarker.study import Study, SurvivalEndpoint
 from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import validate_and_refit
 from pipelines.bundle import save_bundle
+from pipelines.evidence import Evidence, try_to_assess
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
 from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table, plain_value
 from pipelines.settings import resolve
-from pipelines.storage import write_text
+from pipelines.storage import ready_folder, write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
+from pipelines.tracking_store import open_store
 
 __all__ = ["FitRecorder", "TrainResult", "fit_study", "train"]
 
@@ -100,6 +101,7 @@ class TrainResult:
                 for model in self.run.models
             },
             "limits": list(self.run.limits),
+            **({} if self.run.evidence is None else {"evidence": self.run.evidence.to_dict()}),
             "summary": self.run.summary.to_dict(),
         }
 
@@ -116,9 +118,10 @@ def train(
     allow_undeclared: bool = False,
     progress: Progress | None = None,
     recorder: FitRecorder | None = None,
+    evidence: bool = True,
     **flags: Any,
 ) -> TrainResult:
-    """Validate, fit, explain, track and report every model of a study.
+    """Validate, fit, explain, track and report every model of a study, and assess its markers.
 
     Parameters
     ----------
@@ -132,7 +135,10 @@ def train(
     out : path, optional
         Folder for the report and the bundles; default ``biomarker-output/STUDY``.
     store : path or URI, optional
-        Tracking store; default MLFLOW_TRACKING_URI, else ``biomarker-runs``.
+        Tracking store; default MLFLOW_TRACKING_URI, else ``biomarker-runs``. Its ledger counts
+        the tests of the evidence.
+    evidence : bool
+        Whether to assess the markers too, each on every endpoint of the file.
     flags : folds, repeats, inner_folds, seed, jobs
         Settings; an environment variable or the study's ``[training]`` table stands in for those
         not given.
@@ -153,8 +159,14 @@ def train(
     for outcome in _chosen_endpoints(cohort, endpoints):
         _chosen_models(outcome, settings["models"]["value"])
     folder = Path(out) if out is not None else Path("biomarker-output") / cohort.study.name
-    _ready_to_publish(folder, store)
-    run = fit_study(cohort, settings, endpoints, name, progress, recorder)
+    ready_folder(folder)
+    open_store(store)
+    # Before the fits: what a study wrote down is recorded before anything looks at an outcome.
+    found = None
+    if evidence:
+        seed, jobs = (settings[key]["value"] for key in ("seed", "jobs"))
+        found = try_to_assess(cohort, store, seed, progress, jobs)
+    run = fit_study(cohort, settings, endpoints, name, progress, recorder, found)
     return _publish(run, folder, store, run_name, progress)
 
 
@@ -165,6 +177,7 @@ def fit_study(
     source_name: str = "table in memory",
     progress: Progress | None = None,
     recorder: FitRecorder | None = None,
+    evidence: Evidence | None = None,
 ) -> StudyRun:
     """Fit and judge every model in memory; writes nothing. As :func:`train`."""
     progress = Progress(quiet=True) if progress is None else progress
@@ -191,10 +204,11 @@ def fit_study(
         time_plans=plans,
         models=tuple(runs),
         best=best,
-        limits=find_limits(cohort, summary, runs, plans, best),
+        limits=find_limits(cohort, summary, runs, plans, best, evidence),
         software=software_versions(),
         started=started,
         source_name=source_name,
+        evidence=evidence,
     )
 
 
@@ -367,22 +381,6 @@ def software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _ready_to_publish(folder: Path, store: str | Path | None) -> None:
-    """Meet a folder or a store that cannot be written before the fits, not after them."""
-    from pipelines.tracking_store import open_store
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"The output folder '{folder.name}' must be writable; the system said: "
-            f"{error.strerror or type(error).__name__}. Name another with --out."
-        ) from None
-    open_store(store)
 
 
 def _publish(

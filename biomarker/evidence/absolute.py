@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.analysis_set import AnalysisSet
-from biomarker.outcomes import SurvivalOutcome
+from biomarker.survival.pseudo_observations import Measure, pseudo_observations
 
 __all__ = ["AbsoluteEffect", "absolute_effect", "longest_tau", "pseudo_observations"]
 
 Floats = npt.NDArray[np.float64]
-Measure = Literal["restricted_mean", "survival"]
 
 _SHARE = 0.10
-_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -55,82 +52,6 @@ class AbsoluteEffect:
     quartiles_high: float
     at: float
     contrast: str
-
-
-def pseudo_observations(y: SurvivalOutcome, at: float, measure: Measure) -> Floats:
-    r"""Each patient's contribution to a Kaplan-Meier functional: n F - (n - 1) F without them.
-
-    Their mean is (up to rounding, without censoring exactly) the functional, and their regression
-    on covariates estimates how its expectation depends on these. Assumes censoring independent of
-    the outcome and of the covariates, within the group given.
-
-    Parameters
-    ----------
-    y : structured array, shape (n_patients,)
-    at : float
-        Limit of the restricted mean, or horizon of survival.
-    measure : {"restricted_mean", "survival"}
-
-    Returns
-    -------
-    ndarray, shape (n_patients,)
-        min(T, at), or 1{T > at}, where nobody is censored before ``at``.
-
-    Raises
-    ------
-    NotEstimableError
-        If follow-up ends before ``at`` with patients still event-free.
-
-    Notes
-    -----
-    Cost n times the number of event times before ``at``.
-
-    References
-    ----------
-    Andersen, Klein and Rosthøj (2003), Biometrika 90:15.
-
-    Examples
-    --------
-    >>> from biomarker import survival_outcome
-    >>> y = survival_outcome([1, 1, 1], [1.0, 2.0, 5.0])
-    >>> pseudo_observations(y, 4.0, "restricted_mean").round(6).tolist()
-    [1.0, 2.0, 4.0]
-    """
-    duration, event = y["duration"], y["event"]
-    n = len(y)
-    if n < 2:
-        raise NotEstimableError(f"y must hold at least two patients; got {n}.")
-    longest = float(duration.max())
-    if at > longest and not bool(event[duration == longest].any()):
-        raise NotEstimableError(
-            f"at must be at most the last observed time ({longest:g}); got {at:g}."
-        )
-    times = np.unique(duration[event & (duration <= at)])
-    ordered = np.sort(duration)
-    at_risk = n - np.searchsorted(ordered, times, side="left")
-    deaths = np.searchsorted(np.sort(duration[event]), times, side="right") - np.searchsorted(
-        np.sort(duration[event]), times, side="left"
-    )
-    widths = np.diff(np.concatenate([[0.0], times, [at]]))
-
-    def functional(risk: Floats, dead: Floats) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.where(risk > 0, 1.0 - dead / risk, 1.0)
-        curve = np.cumprod(np.atleast_2d(factor), axis=1)
-        if measure == "survival":
-            return curve[:, -1] if len(times) else np.ones(len(curve))
-        return widths[0] + curve @ widths[1:]
-
-    whole = functional(at_risk.astype(np.float64)[None, :], deaths.astype(np.float64)[None, :])[0]
-    without = np.empty(n)
-    share = max(1, _CELLS // max(1, len(times)))
-    for low in range(0, n, share):
-        part = slice(low, low + share)
-        risk = at_risk[None, :] - (duration[part, None] >= times[None, :])
-        gone = event[part, None] & (duration[part, None] == times[None, :])
-        without[part] = functional(risk.astype(np.float64), (deaths[None, :] - gone).astype(float))
-    pseudo: Floats = n * whole - (n - 1) * without
-    return pseudo
 
 
 def longest_tau(data: AnalysisSet, share: float = _SHARE) -> float:
@@ -194,6 +115,13 @@ def absolute_effect(
         If a horizon is needed and not given, or fewer than 10% of an arm are at risk at ``at``.
     NotEstimableError
         If the marker does not vary in an arm.
+
+    Notes
+    -----
+    A slope is an average over the marker's spread. Where the declared scale has a heavy tail (a
+    lognormal marker without its log) it rests on the few largest values, and intervals cover less
+    than they state; neither a jackknife nor a studentised bootstrap mends that, a declared
+    transform does.
 
     References
     ----------

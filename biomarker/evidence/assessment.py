@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,6 +87,7 @@ def assess(
     random_state: int | None = None,
     *,
     curves: bool = True,
+    threads: int = 1,
 ) -> EvidenceResult:
     """Say of each marker what the data can carry: prognostic, predictive, or not established.
 
@@ -113,6 +115,8 @@ def assess(
         dataset that the ledger knows keeps the seed of its first test: no second roll of the dice.
     curves : bool
         Whether the secondary spline tests are made too; no verdict depends on them.
+    threads : int
+        Tests drawn for side by side; results do not depend on it, to the bit.
 
     Returns
     -------
@@ -143,11 +147,11 @@ def assess(
     for family in ("interaction", "association"):
         asked = [pair.questions[family] for pair in pairs if family in pair.questions]
         set_stages(asked, book, dataset)
-        adjust(asked, book, dataset, seed, alpha)
+        adjust(asked, book, dataset, seed, alpha, threads)
         book = book.append(ledger_row(question, dataset) for question in asked)
     if curves:
-        for pair in pairs:
-            _add_curves(pair, design, seed)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda pair: _add_curves(pair, design, seed), pairs))
         book = book.append(row for pair in pairs for row in _curve_rows(cohort, pair, dataset))
     open_gate = gate_open(book, dataset, alpha)
     verdicts = tuple(_verdict(cohort, pair, design, open_gate, seed, alpha) for pair in pairs)

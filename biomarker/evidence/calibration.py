@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,6 +177,7 @@ def draw_until_clear(
     alpha: float,
     sizes: tuple[int, ...] = DRAWS,
     hardest: Callable[[Floats], Sequence[float]] | None = None,
+    threads: int = 1,
 ) -> Floats:
     """Redraw for all questions together until every p is clearly on one side of alpha.
 
@@ -190,6 +192,8 @@ def draw_until_clear(
         p-values lie from alpha, so the level is kept up to the Monte Carlo error that is reported.
     hardest : callable, optional
         Gives further p-values that must be clear too, such as adjusted ones.
+    threads : int
+        Questions drawn for side by side; draws do not depend on it.
 
     Returns
     -------
@@ -198,11 +202,13 @@ def draw_until_clear(
     draws = np.empty((0, len(questions)))
     each = list(keys) if isinstance(keys, list) else [keys] * len(questions)
     for size in sizes:
-        more = [
-            bootstrap_likelihood_ratio(q, seed, key, len(draws), size)
-            for q, key in zip(questions, each, strict=True)
-        ]
-        draws = np.vstack([draws, np.column_stack(more)])
+        low = len(draws)
+        with ThreadPoolExecutor(threads) as pool:
+            waiting = [
+                pool.submit(bootstrap_likelihood_ratio, q, seed, key, low, size)
+                for q, key in zip(questions, each, strict=True)
+            ]
+            draws = np.vstack([draws, np.column_stack([w.result() for w in waiting])])
         found = [calibrated_p(q.likelihood_ratio, draws[:, j]) for j, q in enumerate(questions)]
         found += list(hardest(draws)) if hardest is not None else []
         error = math.sqrt(alpha * (1.0 - alpha) / size)

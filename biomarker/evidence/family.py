@@ -77,7 +77,9 @@ def set_stages(asked: Sequence[Question], book: Ledger, dataset: str) -> None:
         question.stage = 1 if question.specification in recorded else 2
 
 
-def adjust(asked: Sequence[Question], book: Ledger, dataset: str, seed: int, alpha: float) -> None:
+def adjust(
+    asked: Sequence[Question], book: Ledger, dataset: str, seed: int, alpha: float, threads: int = 1
+) -> None:
     """Draw for a whole family, then adjust stage 1 by Holm and stage 2 by max-T and the ledger."""
     fitted = [q for q in asked if q.nested is not None]
     if not fitted:
@@ -92,7 +94,7 @@ def adjust(asked: Sequence[Question], book: Ledger, dataset: str, seed: int, alp
 
     draws = draw_until_clear(
         nested, seed, [(q.family, q.endpoint) for q in fitted], alpha,
-        hardest=lambda table: [float(p) for p in joint(table)],
+        hardest=lambda table: [float(p) for p in joint(table)], threads=threads,
     )  # fmt: skip
     for j, question in enumerate(fitted):
         question.test = ratio_from_draws(nested[j], draws[:, j], seed, alpha)

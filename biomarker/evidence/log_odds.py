@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LogOddsFits", "fit_log_odds"]
+__all__ = ["LogOddsFits", "climbed", "column_size", "fit_log_odds"]
 
 Floats = npt.NDArray[np.float64]
 
 _STEPS = 60  # a separated fit climbs on for as long as this
-_CELLS = 2_000_000  # responses x columns held at a time
+_STEPS_FIRTH = 100
+_LONGEST = 4.0  # of one step, on columns of size one
+_SETTLED, _SETTLED_FIRTH = 1e-7, 1e-9  # Newton squares what is left; without curvature it does not
 _LEAST = 1e-7  # information left, of what even odds would give, below which a fit ran away
 
 
@@ -42,6 +44,7 @@ def fit_log_odds(
     responses: npt.ArrayLike,
     offset: Floats | None = None,
     weight: Floats | None = None,
+    start: Floats | None = None,
 ) -> LogOddsFits:
     """Fit logistic regressions by Newton steps, halved until the likelihood rises.
 
@@ -54,6 +57,8 @@ def fit_log_odds(
         Added to every log odds.
     weight : ndarray, shape (n_patients,), optional
         Case weights.
+    start : ndarray, shape (n_columns,) or (n_replicates, n_columns), optional
+        Where climbs start; zero by default.
 
     Returns
     -------
@@ -65,68 +70,53 @@ def fit_log_odds(
     >>> fit.coefficients.round(4).tolist()
     [[-1.0986]]
     """
-    Y = np.asarray(responses, dtype=np.float64)
+    Y = np.ascontiguousarray(responses, dtype=np.bool_)
     n, p = X.shape
-    shift = np.zeros(n) if offset is None else offset
-    w = np.ones(n) if weight is None else weight
-    size = np.sqrt(np.mean(X**2, axis=0))
-    size = np.where(size > 0, size, 1.0)
-    share = max(1, _CELLS // max(1, n * p))
-    parts = [_climb(X / size, Y[low : low + share], shift, w) for low in range(0, len(Y), share)]
-    coef, height, information, converged = (
-        np.concatenate(list(part)) for part in zip(*parts, strict=True)
+    w = np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
+    size = column_size(X)
+    scaled = np.ascontiguousarray(X / size)
+    fits = climbed(scaled, Y, start, size, offset, w, None, firth=False)
+    if p:
+        least = np.linalg.eigvalsh(fits.information)[:, 0]
+        floor = _LEAST * np.linalg.eigvalsh(scaled.T @ (w[:, None] * scaled) / 4.0)[0]
+        fits = replace(fits, converged=fits.converged & (least > floor))
+    return replace(
+        fits,
+        coefficients=fits.coefficients / size,
+        information=fits.information * np.outer(size, size),
     )
-    return LogOddsFits(coef / size, height, information * np.outer(size, size), converged)
 
 
-def _climb(
-    X: Floats, Y: Floats, shift: Floats, w: Floats
-) -> tuple[Floats, Floats, Floats, npt.NDArray[np.bool_]]:
-    """Newton's method on all replicates together, on columns of size one."""
-    B, p = len(Y), X.shape[1]
+def column_size(X: Floats) -> Floats:
+    """Root mean square of each column, 1 for columns of zeros."""
+    size = np.sqrt(np.mean(X**2, axis=0))
+    return np.where(size > 0, size, 1.0)
+
+
+def climbed(
+    scaled: Floats,
+    Y: npt.NDArray[np.bool_],
+    start: Floats | None,
+    size: Floats,
+    offset: Floats | None,
+    weight: Floats,
+    free: npt.NDArray[np.int64] | None,
+    firth: bool,
+) -> LogOddsFits:
+    """Run the compiled climbs on columns of size one, from starts on the caller's units."""
+    from biomarker.evidence.log_odds_kernel import climb_many
+
+    (n, p), B = scaled.shape, len(Y)
     coef = np.zeros((B, p))
-    height, slope, information = _state(X, Y, shift, w, coef)
+    if start is not None:
+        coef += start * size
+    height, information = np.empty(B), np.empty((B, p, p))
     settled = np.zeros(B, dtype=np.bool_)
-    for _ in range(_STEPS):
-        going = np.flatnonzero(~settled)
-        if len(going) == 0:
-            break
-        ridge = 1e-10 * np.eye(p)
-        step = np.linalg.solve(information[going] + ridge, slope[going][:, :, None])[:, :, 0]
-        # Where information has all but vanished a step means nothing: it is kept short.
-        length = np.max(np.abs(step), axis=1, keepdims=True) if p else np.zeros((len(going), 1))
-        step *= np.minimum(1.0, 4.0 / np.maximum(length, 1e-300))
-        fraction = np.ones(len(going))
-        for _ in range(25):
-            trial = coef[going] + fraction[:, None] * step
-            there = _height(X, Y[going], shift, w, trial)
-            low = there < height[going] - 1e-12 * (1.0 + np.abs(height[going]))
-            if not low.any():
-                break
-            fraction[low] *= 0.5
-        coef[going] = trial
-        height[going], slope[going], information[going] = _state(X, Y[going], shift, w, trial)
-        settled[going] = length[:, 0] < 1e-9
-    least = np.linalg.eigvalsh(information)[:, 0] if p else np.ones(B)
-    none = np.linalg.eigvalsh(X.T @ (w[:, None] * X) / 4.0)[0] if p else 1.0
-    return coef, height, information, settled & (least > _LEAST * none)
-
-
-def _height(X: Floats, Y: Floats, shift: Floats, w: Floats, coef: Floats) -> Floats:
-    """Log-likelihood of each replicate."""
-    eta = coef @ X.T + shift
-    value: Floats = (Y * eta - np.logaddexp(0.0, eta)) @ w
-    return value
-
-
-def _state(
-    X: Floats, Y: Floats, shift: Floats, w: Floats, coef: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Log-likelihood, gradient and information of each replicate."""
-    eta = coef @ X.T + shift
-    chance = 0.5 * (1.0 + np.tanh(0.5 * eta))
-    slope = ((Y - chance) * w) @ X
-    p = X.shape[1]
-    products = (X[:, :, None] * X[:, None, :]).reshape(len(X), p * p)
-    information = ((chance * (1.0 - chance) * w) @ products).reshape(len(Y), p, p)
-    return (Y * eta - np.logaddexp(0.0, eta)) @ w, slope, information
+    climb_many(
+        scaled, Y,
+        np.zeros(n) if offset is None else np.asarray(offset, dtype=np.float64), weight,
+        np.arange(p) if free is None else free, firth,
+        _STEPS_FIRTH if firth else _STEPS, _LONGEST, _SETTLED_FIRTH if firth else _SETTLED,
+        coef, height, information, settled,
+    )  # fmt: skip
+    return LogOddsFits(coef, height, information, settled)

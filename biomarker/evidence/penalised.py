@@ -157,7 +157,8 @@ class FirthOddsRegression(OddsRegression):
         from biomarker.evidence.firth_log_odds import fit_firth_log_odds
 
         design, k = self._design(X)
-        full = fit_firth_log_odds(design, outcomes)
         null = fit_firth_log_odds(design, outcomes, np.arange(k + n_null))
+        begun = np.where(null.converged[:, None], null.coefficients, 0.0)
+        full = fit_firth_log_odds(design, outcomes, start=begun)
         ratio = np.maximum(2.0 * (full.log_likelihood - null.log_likelihood), 0.0)
         return np.where(full.converged & null.converged, ratio, np.inf)

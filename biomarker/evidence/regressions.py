@@ -366,8 +366,10 @@ class OddsRegression:
     def likelihood_ratios(self, X: Floats, n_null: int, outcomes: Any, start: Floats) -> Floats:
         """One likelihood ratio per redrawn outcome; separated ones count at their height."""
         design, k = self._design(X)
-        full = fit_log_odds(design, outcomes)
         null = fit_log_odds(design[:, : k + n_null], outcomes)
+        begun = np.zeros((len(outcomes), design.shape[1]))
+        begun[:, : k + n_null] = np.where(null.converged[:, None], null.coefficients, 0.0)
+        full = fit_log_odds(design, outcomes, start=begun)
         return np.maximum(2.0 * (full.log_likelihood - null.log_likelihood), 0.0)
 
     def influence(self, X: Floats, fit: Fit) -> Floats:

@@ -141,7 +141,8 @@ def _absolute(told: Told) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2g}".replace("-", "\N{MINUS SIGN}") if value else "0"
+    text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2g}"
+    return text.replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
 def _excluded(low: float, high: float) -> str:
@@ -181,6 +182,8 @@ def _number(value: float) -> str:
     """Three significant digits; infinity in words."""
     if not math.isfinite(value):
         return "no limit"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e6 else "over a million"
     return f"{value:.3g}" if value else "0"
 
 

@@ -1,4 +1,4 @@
-"""How good predictions are: discrimination, scoring rules, calibration, net benefit.
+"""How good predictions are: discrimination, scoring rules, calibration, net benefit, benefit.
 
 No module here bears the name of a function it offers: importing the module would put the module
 in the place of the function.
@@ -7,12 +7,16 @@ in the place of the function.
 from biomarker._lazy import lazy_names
 
 _HOMES = {
+    "BenefitCalibration": "biomarker.metrics.benefit",
     "CalibrationResult": "biomarker.metrics.calibration_measures",
     "MetricEstimate": "biomarker.metrics.estimate",
     "NetBenefit": "biomarker.metrics.decision_curve",
+    "RuleGain": "biomarker.metrics.benefit",
     "TimedEstimate": "biomarker.metrics.estimate",
+    "benefit_calibration": "biomarker.metrics.benefit",
     "brier_score": "biomarker.metrics.scoring_rules",
     "brier_skill": "biomarker.metrics.scoring_rules",
+    "c_for_benefit": "biomarker.metrics.benefit",
     "calibration": "biomarker.metrics.calibration_measures",
     "concordance_index": "biomarker.metrics.discrimination",
     "integrated_brier_score": "biomarker.metrics.scoring_rules",
@@ -23,16 +27,21 @@ _HOMES = {
     "response_calibration": "biomarker.metrics.calibration_measures",
     "roc_auc": "biomarker.metrics.discrimination",
     "survival_net_benefit": "biomarker.metrics.decision_curve",
+    "rule_gain": "biomarker.metrics.benefit",
     "time_dependent_auc": "biomarker.metrics.discrimination",
     "uno_concordance_index": "biomarker.metrics.discrimination",
 }
 __all__ = [
+    "BenefitCalibration",
     "CalibrationResult",
     "MetricEstimate",
     "NetBenefit",
+    "RuleGain",
     "TimedEstimate",
+    "benefit_calibration",
     "brier_score",
     "brier_skill",
+    "c_for_benefit",
     "calibration",
     "concordance_index",
     "integrated_brier_score",
@@ -42,6 +51,7 @@ __all__ = [
     "response_brier",
     "response_calibration",
     "roc_auc",
+    "rule_gain",
     "survival_net_benefit",
     "time_dependent_auc",
     "uno_concordance_index",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pipelines.evidence import Evidence
     from pipelines.results import StudyRun
 
-__all__ = ["render_report", "report_figures"]
+__all__ = ["render_evidence", "render_report", "report_figures"]
 
 
 def render_report(run: StudyRun) -> str:
@@ -27,6 +28,27 @@ def render_report(run: StudyRun) -> str:
     from pipelines.report.document import render
 
     return render(run)
+
+
+def render_evidence(evidence: Evidence, source_name: str, started: str) -> str:
+    """Write an assessment as one HTML document that needs no network.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    source_name : str
+        Of the data file, without its folder.
+    started : str
+        When the run began.
+
+    Returns
+    -------
+    str
+        The document, as :func:`render_report` makes them.
+    """
+    from pipelines.report.document import render_alone
+
+    return render_alone(evidence, source_name, started)
 
 
 def report_figures(run: StudyRun) -> dict[str, str]:

@@ -12,12 +12,15 @@ from weakref import WeakKeyDictionary
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipelines.evidence import Evidence
 from pipelines.report.endpoint import EndpointPage, endpoint_page
+from pipelines.report.evidence import EvidencePage, evidence_page
 from pipelines.report.tables import arm_names, events_by_arm, label_of, table_one
 from pipelines.report.words import amount, percent, time_words
 from pipelines.results import StudyRun
+from pipelines.summary import summarise
 
-__all__ = ["figures", "render"]
+__all__ = ["figures", "render", "render_alone"]
 
 
 # The page and the store show the same figures: drawn once, forgotten with the run.
@@ -26,28 +29,54 @@ _DRAWN: WeakKeyDictionary[StudyRun, list[EndpointPage]] = WeakKeyDictionary()
 
 def render(run: StudyRun) -> str:
     """See :func:`pipelines.report.render_report`."""
+    pages = _pages(run)
+    return _page(
+        "report.html.j2",
+        run=run,
+        summary=run.summary,
+        source_name=run.source_name,
+        started=run.started,
+        study=run.cohort.study,
+        pages=pages,
+        evidence=_evidence(run),
+        baseline=table_one(run.cohort),
+        events=events_by_arm(run.summary, run.cohort),
+        arm_names=[name for name, _ in arm_names(run.cohort)],
+        hypotheses=_hypotheses(run),
+        plans=_plans(run),
+    )
+
+
+def render_alone(evidence: Evidence, source_name: str, started: str) -> str:
+    """See :func:`pipelines.report.render_evidence`."""
+    return _page(
+        "evidence.html.j2",
+        summary=summarise(evidence.cohort),
+        source_name=source_name,
+        started=started,
+        evidence=evidence_page(evidence),
+    )
+
+
+def _page(template: str, **values: Any) -> str:
+    """A template with the page's own style and script, and the policy that names the script."""
     templates = resources.files("pipelines.report") / "templates"
     script = (templates / "page.js").read_text("utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    pages = _pages(run)
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(template)
         .render(
-            run=run,
-            summary=run.summary,
-            study=run.cohort.study,
-            pages=pages,
-            baseline=table_one(run.cohort),
-            events=events_by_arm(run.summary, run.cohort),
-            arm_names=[name for name, _ in arm_names(run.cohort)],
-            hypotheses=_hypotheses(run),
-            plans=_plans(run),
-            style=(_trusted((templates / "page.css").read_text("utf-8").strip())),
+            style=_trusted((templates / "page.css").read_text("utf-8").strip()),
             script=_trusted(script),
             script_hash=f"sha256-{digest}",
+            **values,
         )
     )
+
+
+def _evidence(run: StudyRun) -> EvidencePage | None:
+    return None if run.evidence is None else evidence_page(run.evidence)
 
 
 def figures(run: StudyRun) -> dict[str, str]:
@@ -55,20 +84,21 @@ def figures(run: StudyRun) -> dict[str, str]:
     found: dict[str, str] = {}
     for page in _pages(run):
         stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in page.name)
-        told = page.explanation
+        seen = page.explanation
         for figure in (
             page.performance,
             page.agreement,
             *page.calibration,
             *page.curves,
-            *told.overview,
-            *told.dependence,
-            *told.patients,
-            *told.others,
+            *seen.overview,
+            *seen.dependence,
+            *seen.patients,
+            *seen.others,
         ):
             if figure.svg:
                 found[stem + figure.key.removeprefix(page.key)] = figure.svg
-    return found
+    told = _evidence(run)
+    return found if told is None else found | told.drawings()
 
 
 def _pages(run: StudyRun) -> list[EndpointPage]:

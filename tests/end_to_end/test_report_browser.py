@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.report import render_report
-from tests.pipelines.report.runs import small_run
+from tests.pipelines.report.runs import assessed_run
 
 pytestmark = pytest.mark.browser
 
@@ -58,8 +58,8 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    """The report of the small run."""
-    return render_report(small_run())
+    """The report of the small run, evidence included."""
+    return render_report(assessed_run())
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -101,7 +101,7 @@ def test_markup_in_names_executes_nothing(visit: Any) -> None:
     """A payload in title, column, label, level, endpoint and file name stays text."""
     from dataclasses import replace
 
-    run = small_run(
+    run = assessed_run(
         title=PAYLOAD, marker=f"m{PAYLOAD}", label=PAYLOAD, level=PAYLOAD, endpoint=PAYLOAD
     )
     found = visit(render_report(replace(run, source_name=PAYLOAD)), 1280)

@@ -110,6 +110,7 @@ def test_train_report_score_promote_and_inspect_in_a_row(run, cohort_folder, sto
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "uno concordance index" in done.stdout
+    assert "tests of this dataset so far" in done.stdout
     assert "os: cox" in done.stderr
     assert "models:/small-os@candidate" in done.stderr
     assert run("promote", "small-os", *where).exit_code == 0
@@ -128,6 +129,88 @@ def test_train_report_score_promote_and_inspect_in_a_row(run, cohort_folder, sto
     assert "gives risk (higher = worse) and survival at 6, 12 months" in done.stdout
     assert run("report", "small", "--out", tmp_path / "r.html", *where).exit_code == 0
     assert (tmp_path / "r.html").read_text("utf-8") == (out / "report.html").read_text("utf-8")
+
+
+def test_evidence_prints_a_table_sentences_and_the_ledgers_size(run, cohort_folder, store):
+    """Verdicts on stdout, progress and the next step on stderr; a repeat says it was one."""
+    words = ["evidence", cohort_folder / "cohort.csv", "--study", cohort_folder / "small.toml"]
+    done = run(*words, "--store", store)
+    assert done.exit_code == 0, done.output
+    head, _, *lines = done.stdout.splitlines()
+    assert head.split()[:3] == ["marker", "endpoint", "verdict"]
+    assert [line.split()[:2] for line in lines[:2]] == [["vegf", "os"], ["vegf", "response"]]
+    assert "effect not established" in done.stdout
+    assert "tests of this dataset so far" in done.stdout
+    assert "assessing the evidence" in done.stderr
+    assert "assessing" not in done.stdout
+    assert "--out evidence" in done.stderr
+    assert "of them made before" in run(*words, "--store", store).stdout
+
+
+def test_evidence_as_json_is_nothing_but_json(run, cohort_folder, store):
+    """Records with every field, the ledger's size and the dataset."""
+    from biomarker.evidence.verdict import RECORD_FIELDS
+
+    words = ["evidence", cohort_folder / "cohort.csv", "--study", cohort_folder / "small.toml"]
+    body = json.loads(run(*words, "--json", "--seed", 3, "--store", store).stdout)
+    assert [tuple(record) for record in body["records"]] == [RECORD_FIELDS] * 2
+    assert body["ledger"]["tests_of_this_dataset"] == body["ledger"]["tests_of_this_run"] >= 4
+    assert body["ledger"]["hypotheses"][0]["marker"] == "vegf"
+    assert len(body["dataset"]) == 16
+    assert body["seed"] == 3
+
+
+def test_evidence_on_a_page(run, cohort_folder, store, tmp_path):
+    """--out writes the page and the records, and says where they are."""
+    done = run(
+        "evidence", cohort_folder / "cohort.csv", "--study", cohort_folder / "small.toml",
+        "--store", store, "--markers", "vegf", "--out", tmp_path / "ev",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert str(tmp_path / "ev" / "evidence.html") in done.stdout
+    page = (tmp_path / "ev" / "evidence.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "one verdict a marker" in page
+    records = json.loads((tmp_path / "ev" / "evidence.json").read_text())["records"]
+    assert len(records) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--markers", "caix"], 2, "declared (vegf); got caix"),
+        (["--alpha", "1.5"], 2, "alpha must lie between 0 and 1"),
+        (["--study", "nowhere.toml"], 2, "Draft one with: biomarker study --from"),
+        (["--out", "cohort.csv"], 6, "must be writable"),
+    ],
+)
+def test_evidence_errors_as_a_newcomer_meets_them(
+    run, cohort_folder, store, monkeypatch, words, code, said
+):
+    """One line each, the documented exit code, and nothing counted."""
+    monkeypatch.chdir(cohort_folder)
+    done = run("evidence", "cohort.csv", "--study", "small.toml", "--store", store, *words)
+    assert done.exit_code == code, done.output
+    assert said in done.stderr
+    assert done.stderr.count("Error: ") == 1
+    assert not list(store.rglob("ledger.json"))
+
+
+def test_a_damaged_ledger_stops_evidence_and_training_with_exit_6(run, cohort_folder, store):
+    """Neither starts a new one."""
+    words = [cohort_folder / "cohort.csv", "--study", cohort_folder / "small.toml"]
+    words += ["--store", store]
+    assert run("evidence", *words).exit_code == 0
+    for file in store.rglob("ledger.json"):
+        file.write_text("{}")
+    for command in (
+        ["evidence"],
+        ["train", "--models", "cox", "--endpoint", "os", "--out", store.parent / "out"],
+    ):
+        done = run(*command, *words)
+        assert done.exit_code == 6, done.output
+        assert "The ledger of dataset" in done.stderr
+        assert "cox" not in done.stderr
 
 
 def test_refused_rows_give_exit_5_and_counts(run, trained, cohort_folder, tmp_path):

@@ -12,7 +12,14 @@ from typing import Any, NoReturn
 import pytest
 
 from biomarker.errors import StorageError
-from pipelines.storage import atomic_file, atomic_folder, sha256_file, write_bytes, write_text
+from pipelines.storage import (
+    atomic_file,
+    atomic_folder,
+    ready_folder,
+    sha256_file,
+    write_bytes,
+    write_text,
+)
 
 
 def fails_with(number: int) -> Callable[..., NoReturn]:
@@ -220,3 +227,17 @@ def test_a_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "abc") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_an_output_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    """Trying whether it can be written leaves nothing in it."""
+    ready_folder(tmp_path / "a" / "b")
+    ready_folder(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == []
+
+
+def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    """By its own name, not its path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="output folder 'file' must be writable.*--out"):
+        ready_folder(tmp_path / "file")

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 from biomarker.errors import TrackingError
+from biomarker.evidence.multiplicity import LedgerRow
 from pipelines.publish import track_run
 from pipelines.scoring import score
 from pipelines.tracking import promote, registered_bundle, serving_requirements, stored_report
+from pipelines.tracking_ledger import append_to_ledger, load_ledger
 from pipelines.tracking_store import open_store
 
 
@@ -47,6 +49,9 @@ def test_one_parent_and_a_child_a_model_with_intervals(trained):
     assert parent.data.params["folds"] == "2"
     names = {a.path for a in client.list_artifacts(result.run_id)}
     assert {"report.html", "cohort.json", "settings.json", "software.json", "study.json"} <= names
+    assert "evidence.json" in names
+    assert parent.data.tags["evidence.os.vegf"] == result.run.evidence.verdicts[0].verdict
+    assert "evidence.os.vegf.ratio_high" in parent.data.metrics
 
 
 def test_nothing_stored_names_this_machine_or_a_patient(trained, artifacts, cohort_folder):
@@ -177,6 +182,10 @@ def test_a_tracking_server_takes_and_gives_models(trained, tmp_path, cohort_fold
         few = replace(result.run, models=result.run.models[:1], best={"os": "cox"})
         run_id, registered = track_run(few, "<html></html>", result.bundles, uri, None)
         assert registered == {"small-os": {"cox": 1, "candidate": 1}}
+        rows = [LedgerRow("test", "ab" * 32, text, "interaction", "m", "os") for text in "ab"]
+        for row in rows:
+            append_to_ledger("ab" * 32, [row], load_ledger("ab" * 32, uri), uri)
+        assert [row.specification for row in load_ledger("ab" * 32, uri).ledger] == ["a", "b"]
         assert promote("small-os", store=uri) == (1, None)
         assert stored_report(run_id, uri) == "<html></html>"
         bundle = registered_bundle("models:/small-os@champion", uri)

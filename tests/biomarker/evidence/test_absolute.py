@@ -1,10 +1,9 @@
-"""Absolute effects: pseudo-observations, limits that the data carry, and the right sign."""
+"""Absolute effects: limits that the data carry, and the right sign."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,36 +11,10 @@ import pytest
 
 from biomarker import Cohort, survival_outcome
 from biomarker.errors import NotEstimableError, UsageError
-from biomarker.evidence.absolute import absolute_effect, longest_tau, pseudo_observations
+from biomarker.evidence.absolute import absolute_effect, longest_tau
 from biomarker.evidence.analysis_set import analysis_set
-from biomarker.survival.curves import kaplan_meier, restricted_mean
 
 Trial = Callable[..., Cohort]
-
-
-def test_without_censoring_a_pseudo_observation_is_the_observation() -> None:
-    """min(T, tau), and whether the patient lived past the horizon; ties included."""
-    time = np.array([1.0, 2.0, 2.0, 3.5, 7.0, 9.0])
-    y = survival_outcome(np.ones(6), time)
-    assert np.allclose(pseudo_observations(y, 5.0, "restricted_mean"), np.minimum(time, 5.0))
-    assert np.allclose(pseudo_observations(y, 3.5, "survival"), time > 3.5)
-
-
-@pytest.mark.parametrize("measure", ["restricted_mean", "survival"])
-def test_each_pseudo_observation_is_the_jackknife_of_the_curve(measure: Any) -> None:
-    """By leaving patients out one by one and asking the Kaplan-Meier room each time."""
-    rng = np.random.default_rng(3)
-    y = survival_outcome(rng.random(25) < 0.6, np.round(rng.exponential(5, 25) + 0.5, 0) + 0.5)
-    at = float(np.quantile(y["duration"], 0.7))
-
-    def functional(part: Any) -> float:
-        if measure == "survival":
-            return float(kaplan_meier(part).survival_at([at])[0])
-        return restricted_mean(part, at).value
-
-    keep = ~np.eye(25, dtype=bool)
-    expected = [25 * functional(y) - 24 * functional(y[keep[i]]) for i in range(25)]
-    assert np.allclose(pseudo_observations(y, at, measure), expected, atol=1e-10)
 
 
 def test_the_limit_is_the_last_time_with_a_tenth_of_each_arm(trial: Trial) -> None:

@@ -1,0 +1,205 @@
+"""The tables of the evidence section: verdicts, what stands beside them, and who was analysed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from biomarker.evidence.verdict import Verdict
+from pipelines.evidence_text import VERDICTS, p_words, ratio_words
+from pipelines.report.parts import Table
+from pipelines.report.words import percent, significant, time_words
+from pipelines.summary import CohortSummary
+
+__all__ = ["absolute_table", "checks_table", "measured_table", "one_arm_table", "verdict_table"]
+
+
+def verdict_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: str) -> Table:
+    """One row a marker of a comparison: interaction, association under control, and their p."""
+    scale = verdicts[0].scale
+    ratio = "Ratio of hazard ratios" if scale == "hazard ratio" else "Ratio of odds ratios"
+    what = "events" if scale == "hazard ratio" else "responses"
+    rows = [
+        (
+            labels[v.marker],
+            f"{VERDICTS[v.verdict]} ({'confirmatory' if v.confirmatory else 'exploratory'})",
+            _per(ratio_words(v.ratio, v.ratio_low, v.ratio_high), v.contrast),
+            _both(v.p_interaction, v.p_adjusted),
+            f"{v.events_treated:,}/{v.n_treated:,} v {v.events_control:,}/{v.n_control:,}",
+            ratio_words(v.hr_control, v.hr_control_low, v.hr_control_high),
+            _both(v.p_prognostic, v.p_prognostic_adjusted),
+        )
+        for v in verdicts
+    ]
+    return Table(
+        f"{label}: one verdict a marker.",
+        (
+            "Marker",
+            "Verdict (standing)",
+            f"{ratio} (95% interval)",
+            "Its p; adjusted",
+            f"{what.capitalize()}/patients, treated v control",
+            f"{scale.capitalize()} under control (95% interval)",
+            "Its p; adjusted",
+        ),
+        tuple(rows),
+        numeric=False,
+        note="The ratio is the interaction: the factor by which the effect of treatment (treated "
+        "against control) changes per unit of the marker; 1 is no change. Intervals are of one "
+        "test each; the adjusted p counts every test made.",
+    )
+
+
+def one_arm_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: str) -> Table:
+    """One row a marker where all patients are in one arm: association alone."""
+    scale = verdicts[0].scale
+    what = "Events" if scale == "hazard ratio" else "Responses"
+    rows = [
+        (
+            labels[v.marker],
+            VERDICTS[v.verdict],
+            _per(ratio_words(v.hr_control, v.hr_control_low, v.hr_control_high), v.contrast),
+            _both(v.p_prognostic, v.p_prognostic_adjusted),
+            f"{v.events_treated + v.events_control:,} of {v.n_treated + v.n_control:,}",
+        )
+        for v in verdicts
+    ]
+    return Table(
+        f"{label}: one verdict a marker; all patients are in one arm.",
+        (
+            "Marker",
+            "Verdict",
+            f"{scale.capitalize()} (95% interval)",
+            "p; adjusted",
+            f"{what} of patients",
+        ),
+        tuple(rows),
+        numeric=False,
+        note="Association with the outcome in the one arm there is. Without a second arm nothing "
+        "can be told about what the treatment does.",
+    )
+
+
+def _per(words: str, contrast: str) -> str:
+    return f"{words}, {contrast}" if contrast else words
+
+
+def _both(own: float | None, adjusted: float | None) -> str:
+    return f"{p_words(own)}; {p_words(adjusted)}"
+
+
+def absolute_table(verdicts: Sequence[Verdict], labels: dict[str, str], unit: str) -> Table:
+    """The treatment's gain in time, survival or response, and how it changes with the marker."""
+    rows = []
+    for v in verdicts:
+        for effect in v.absolute_effects:
+            factor, what = 100.0, "share responding, points"
+            if effect.measure == "restricted_mean":
+                factor, what = 1.0, f"mean time up to {time_words(effect.at, unit)}, {unit}"
+            elif effect.measure == "survival":
+                what = f"share event-free at {time_words(effect.at, unit)}, points"
+            ends = (effect.value, effect.low, effect.high)
+            value, low, high = (significant(factor * end) for end in ends)
+            rows.append(
+                (
+                    labels[v.marker],
+                    what,
+                    f"{value} ({low} to {high}), {effect.contrast}",
+                    p_words(effect.p),
+                    f"{v.n_treated:,} v {v.n_control:,}",
+                )
+            )
+    return Table(
+        "Absolute scale: how the gain (treated minus control) changes with the marker.",
+        ("Marker", "Gain in", "Change (95% interval)", "p, unadjusted", "Patients"),
+        tuple(rows),
+        numeric=False,
+        note="No hazards are assumed proportional here. The absolute scale creates and upgrades "
+        "no verdict; a finding on one scale only is flagged.",
+    )
+
+
+def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: bool) -> Table:
+    """Numbers that stand beside the verdict and decide nothing."""
+    rows = []
+    for v in verdicts:
+        found = v.detectable_ratio_80
+        error = "" if v.monte_carlo_error is None else f" ± {v.monte_carlo_error:.4f}"
+        two = (
+            "–" if found is None else f"{significant(found)} or {significant(1 / found)}",
+            p_words(v.ph_p),
+            p_words(v.p_asymptotic),
+            p_words(v.p_spline),
+        )
+        rows.append(
+            (
+                labels[v.marker],
+                *(() if one_arm else two),
+                p_words(v.p_bend),
+                f"{v.n_draws:,}{error}",
+                p_words(v.p_false_discovery),
+                "; ".join(filter(None, (v.reason, v.flag))) or "–",
+            )
+        )
+    return Table(
+        "Beside the verdict: these numbers create and upgrade no verdict.",
+        (
+            "Marker",
+            *(
+                ()
+                if one_arm
+                else (
+                    "Ratio detectable with 80% power",
+                    "Proportionality p",
+                    "Asymptotic p",
+                    "Interaction along a curve, p",
+                )
+            ),
+            "Curve against line, p",
+            "Redrawn outcomes (error of p)",
+            "False discovery rate",
+            "Withheld, limited or flagged because",
+        ),
+        tuple(rows),
+        numeric=False,
+    )
+
+
+def measured_table(
+    summary: CohortSummary, verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: bool
+) -> Table:
+    """Who was analysed, and the share without the marker by arm and by outcome."""
+    columns = {column.name: column for column in summary.columns}
+    survival = verdicts[0].scale == "hazard ratio"
+    rows = []
+    for v in verdicts:
+        here, n_here, other, n_other = columns[v.marker].missing_by_outcome[v.endpoint]
+        arms = [
+            f"{missing:,} of {n + missing:,} ({percent(missing, n + missing)})"
+            for missing, n in (
+                (v.missing_treated, v.n_treated),
+                (v.missing_control, v.n_control),
+            )
+        ]
+        by_arm = [] if one_arm else arms
+        rows.append(
+            (
+                labels[v.marker],
+                f"{v.n_treated + v.n_control:,}",
+                *by_arm,
+                f"{here:,} of {n_here:,} ({percent(here, n_here)})",
+                f"{other:,} of {n_other:,} ({percent(other, n_other)})",
+            )
+        )
+    return Table(
+        "Patients analysed, and those left out because the marker is missing.",
+        (
+            "Marker",
+            "Analysed",
+            *([] if one_arm else ["Missing: treated", "Missing: control"]),
+            "Missing: with the event" if survival else "Missing: responders",
+            "Missing: without" if survival else "Missing: non-responders",
+        ),
+        tuple(rows),
+        note="All patients as randomised, or as treated where nobody was randomised. Where the "
+        "missing share differs by arm or outcome, a result is exploratory at best.",
+    )
