@@ -236,24 +236,32 @@ def surely_quiet(
     bool
         False: the whole procedure is needed to know.
     """
-    from biomarker.evidence.multiplicity import common_scale
-
     each = list(keys) if isinstance(keys, list) else [keys] * len(questions)
     first = DRAWS[0]
     clear = alpha + _CLEAR * math.sqrt(alpha * (1.0 - alpha) / first)
     enough = math.floor(clear * (first + 1))
-    top = max(float(common_scale(q.likelihood_ratio, q.df)) for q in questions)
+    alike = len({q.df for q in questions}) == 1
+    top = max(_scaled(q.likelihood_ratio, q.df, alike) for q in questions)
     reached = 0
     for low in range(0, first, _BLOCK):
         high = min(low + _BLOCK, first)
         largest = np.full(high - low, -np.inf)
         for q, key in zip(questions, each, strict=True):
             draws = bootstrap_likelihood_ratio(q, seed, key, low, high)
-            largest = np.maximum(largest, common_scale(draws, q.df))
+            largest = np.maximum(largest, _scaled(draws, q.df, alike))
         reached += int(np.count_nonzero(largest >= top))
         if reached >= enough:
             return True
     return False
+
+
+def _scaled(likelihood_ratio: npt.ArrayLike, df: int, alike: bool) -> Floats:
+    """Statistics that can be compared: as they are where degrees of freedom are the same."""
+    from biomarker.evidence.multiplicity import common_scale
+
+    if alike:
+        return np.asarray(likelihood_ratio, dtype=np.float64)
+    return common_scale(likelihood_ratio, df)
 
 
 def profile_interval(question: Nested, column: int, critical: float) -> tuple[float, float]:

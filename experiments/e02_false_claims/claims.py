@@ -71,8 +71,8 @@ def grid() -> list[Design]:
     """72 cells."""
     return [
         Design(n, events, treatment, (marker,))
-        for marker in ("normal", "lognormal", "binary")
         for n in (60, 120, 300, 700)
+        for marker in ("normal", "lognormal", "binary")
         for events in (0.3, 0.5, 0.7)
         for treatment in (1.0, 0.6)
     ]
