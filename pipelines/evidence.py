@@ -237,7 +237,12 @@ def assess_cohort(
     progress.stage("assessing the evidence")
     for _ in range(_TRIES):
         result = assess(
-            cohort, markers, alpha, known.ledger, seed, threads=jobs or os.cpu_count() or 1
+            cohort,
+            markers,
+            alpha,
+            ledger=known.ledger,
+            random_state=seed,
+            threads=jobs or os.cpu_count() or 1,
         )
         written = append_to_ledger(dataset, result.ledger, known, store, name)
         if {row.key for row in written.ledger} == {row.key for row in result.ledger}:
