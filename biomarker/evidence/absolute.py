@@ -12,7 +12,13 @@ from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.analysis_set import AnalysisSet
 from biomarker.survival.pseudo_observations import Measure, pseudo_observations
 
-__all__ = ["AbsoluteEffect", "absolute_effect", "longest_tau", "pseudo_observations"]
+__all__ = [
+    "AbsoluteEffect",
+    "absolute_effect",
+    "longest_tau",
+    "pseudo_observations",
+    "supported_until",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,13 +76,22 @@ def longest_tau(data: AnalysisSet, share: float = _SHARE) -> float:
     """
     if data.arm is None:
         raise UsageError("data must have a treated and a control arm; got one arm.")
+    if len(np.unique(data.arm)) < 2:
+        raise NotEstimableError(
+            f"{data.marker} must be measured in both arms; got patients of one arm."
+        )
+    return supported_until(data.y["duration"], data.arm == 1.0, share)
+
+
+def supported_until(
+    duration: Floats, treated: npt.NDArray[np.bool_], share: float = _SHARE
+) -> float:
+    """Largest time at which at least this share of both groups is still at risk; 0 for none."""
     limits = []
-    for side in (0.0, 1.0):
-        falling = np.sort(data.y["duration"][data.arm == side])[::-1]
+    for side in (False, True):
+        falling = np.sort(duration[treated == side])[::-1]
         if len(falling) == 0:
-            raise NotEstimableError(
-                f"{data.marker} must be measured in both arms; got patients of one arm."
-            )
+            return 0.0
         limits.append(float(falling[max(1, math.ceil(share * len(falling))) - 1]))
     return min(limits)
 
@@ -149,12 +164,17 @@ def absolute_effect(
         slopes.append(slope)
         variances.append(variance)
     value, error = slopes[0] - slopes[1], math.sqrt(variances[0] + variances[1])
+    if not error > 0:
+        raise NotEstimableError(
+            "outcomes must differ between patients of the same arm and marker for an interval on "
+            "the absolute scale; got none that do."
+        )
     half = float(-ndtri(alpha / 2.0)) * error
     distance = math.nan
     if data.df == 1 and data.graded:
         low, high = np.quantile(data.marker_columns[:, 0], (0.25, 0.75))
         distance = float(high - low)
-    p = float(2.0 * ndtr(-abs(value) / error)) if error > 0 else math.nan
+    p = float(2.0 * ndtr(-abs(value) / error))
     return AbsoluteEffect(
         name, value, value - half, value + half, error, p,
         value * distance, (value - half) * distance, (value + half) * distance,

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from biomarker.cohort import Cohort, Outcome
 from biomarker.errors import NotEstimableError, UsageError
+from biomarker.evidence.identity import places
 from biomarker.features.encoding import fit_encoder, plan_columns
 
-__all__ = ["AnalysisSet", "analysis_set"]
+__all__ = ["AnalysisSet", "analysis_set", "independent_columns"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -28,6 +29,8 @@ class AnalysisSet:
     ----------
     rows : ndarray of int, shape (n_patients,)
         Their rows in the cohort.
+    places : ndarray of int, shape (n_patients,)
+        Their places among the cohort's sorted patients, to which random numbers belong.
     arm : ndarray of float, shape (n_patients,), or None
         1 treated, 0 control; None where the study has one arm.
     marker_columns : ndarray, shape (n_patients, df)
@@ -50,11 +53,16 @@ class AnalysisSet:
         Whether the missing share differs by arm or outcome (p < .05): an exploratory result.
     covariate_names : tuple of str
         Declared covariates, as columns of the file.
+    no_outcome_treated, no_outcome_control : int
+        Patients left out for want of the outcome.
+    no_outcome_differs : bool
+        Whether they differ by arm, or by the marker, from the others (p < .05): exploratory.
     """
 
     marker: str
     outcome: Outcome
     rows: Ints
+    places: Ints
     n_rows: int
     y: npt.NDArray[np.void]
     arm: Floats | None
@@ -69,6 +77,9 @@ class AnalysisSet:
     missing_differs: bool
     covariate_names: tuple[str, ...] = ()
     missing_with_event: int = 0
+    no_outcome_treated: int = 0
+    no_outcome_control: int = 0
+    no_outcome_differs: bool = False
 
     @property
     def kind(self) -> str:
@@ -90,6 +101,7 @@ class AnalysisSet:
         return replace(
             self,
             rows=self.rows[keep],
+            places=self.places[keep],
             y=self.y[keep],
             arm=None if self.arm is None else self.arm[keep],
             marker_columns=self.marker_columns[keep],
@@ -156,6 +168,7 @@ def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
         marker=marker,
         outcome=outcome,
         rows=rows,
+        places=places(cohort)[rows],
         n_rows=cohort.n_rows,
         y=y,
         arm=arm,
@@ -170,6 +183,9 @@ def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
         missing_differs=_missing_differs(absent, outcome, treated),
         covariate_names=names,
         missing_with_event=int((absent[outcome.included] & outcome.event).sum()),
+        no_outcome_treated=int((~outcome.included & side).sum()),
+        no_outcome_control=int((~outcome.included & ~side).sum()),
+        no_outcome_differs=_no_outcome_differs(values, outcome, treated),
     )
 
 
@@ -196,6 +212,8 @@ def _marker_columns(cohort: Cohort, marker: str, rows: Ints) -> tuple[Floats, st
 
 def _covariates(cohort: Cohort, names: tuple[str, ...], rows: Ints) -> Floats:
     """Declared covariates as centred columns without missing values."""
+    # A covariate that nobody has measured adjusts for nothing, and stops nobody else's.
+    names = tuple(n for n in names if not np.isnan(cohort.columns[n].values[rows]).all())
     if not names:
         return np.empty((len(rows), 0))
     raw = cohort.matrix(names)[rows]
@@ -203,7 +221,20 @@ def _covariates(cohort: Cohort, names: tuple[str, ...], rows: Ints) -> Floats:
         encoded = fit_encoder(plan_columns(cohort.study, names), raw).transform(raw)
     except NotEstimableError:
         return np.empty((len(rows), 0))
-    return np.ascontiguousarray(encoded - encoded.mean(axis=0))
+    return independent_columns(np.ascontiguousarray(encoded - encoded.mean(axis=0)))
+
+
+def independent_columns(columns: Floats) -> Floats:
+    """Columns that vary, none of them a combination of those before."""
+    kept: list[int] = []
+    scaled = columns - columns.mean(axis=0)
+    size = np.sqrt((scaled**2).sum(axis=0))
+    scaled = scaled / np.where(size > 0, size, 1.0)
+    for j in range(columns.shape[1]):
+        part = scaled[:, [*kept, j]]
+        if np.linalg.matrix_rank(part, tol=1e-7) == len(kept) + 1:
+            kept.append(j)
+    return np.ascontiguousarray(columns[:, kept])
 
 
 def _strata(cohort: Cohort, rows: Ints) -> Ints | None:
@@ -214,6 +245,26 @@ def _strata(cohort: Cohort, rows: Ints) -> Ints | None:
     table = np.nan_to_num(cohort.matrix(tuple(names))[rows], nan=-1.0)
     codes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return codes if codes.max(initial=0) > 0 else None
+
+
+def _no_outcome_differs(values: Floats, outcome: Outcome, treated: Bools | None) -> bool:
+    """Whether patients without the outcome differ by arm, or by the marker within an arm."""
+    from scipy.stats import fisher_exact, mannwhitneyu
+
+    gone = ~outcome.included
+    if not gone.any():
+        return False
+    side = np.zeros(len(gone), dtype=np.bool_) if treated is None else treated
+    table = [[np.sum(gone & side), np.sum(~gone & side)],
+             [np.sum(gone & ~side), np.sum(~gone & ~side)]]  # fmt: skip
+    if fisher_exact(np.array(table))[1] < _MISSINGNESS_ALPHA:
+        return True
+    known = ~np.isnan(values)
+    for here in (side & known, ~side & known):
+        one, other = values[here & gone], values[here & ~gone]
+        if len(one) and len(other) and mannwhitneyu(one, other).pvalue < _MISSINGNESS_ALPHA:
+            return True
+    return False
 
 
 def _missing_differs(absent: Bools, outcome: Outcome, treated: Bools | None) -> bool:

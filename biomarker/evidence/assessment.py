@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, UsageError
-from biomarker.evidence.absolute import AbsoluteEffect, absolute_effect
+from biomarker.evidence.absolute import AbsoluteEffect, absolute_effect, supported_until
 from biomarker.evidence.analysis_set import AnalysisSet, analysis_set
 from biomarker.evidence.family import (
     Question,
@@ -35,7 +35,14 @@ from biomarker.evidence.robustness import (
 )
 from biomarker.evidence.sentences import Told, sentence
 from biomarker.evidence.shape import ShapeTest, ask_bend, ask_spline_interaction, shape_test
-from biomarker.evidence.verdict import Claim, Design, Verdict, decide, reasons_against
+from biomarker.evidence.verdict import (
+    PROPORTIONALITY_ALPHA,
+    Claim,
+    Design,
+    Verdict,
+    decide,
+    reasons_against,
+)
 from biomarker.study import SurvivalEndpoint
 
 __all__ = ["EvidenceResult", "assess"]
@@ -141,6 +148,7 @@ def assess(
         raise UsageError("markers must be distinct; got a name more than once.")
     dataset = dataset_digest(cohort)
     design = _design(cohort)
+    _check_limits(cohort)
     book = with_hypotheses(ledger or Ledger(), cohort, dataset)
     seed = next((row.seed for row in book.tests(dataset) if row.n_draws), int(random_state or 0))
     pairs = [_pair(cohort, name, end, design) for end in _endpoints(cohort) for name in names]
@@ -154,16 +162,49 @@ def assess(
             list(pool.map(lambda pair: _add_curves(pair, design, seed), pairs))
         book = book.append(row for pair in pairs for row in _curve_rows(cohort, pair, dataset))
     open_gate = gate_open(book, dataset, alpha)
-    verdicts = tuple(_verdict(cohort, pair, design, open_gate, seed, alpha) for pair in pairs)
+    written = {row.specification: row for row in book if row.kind == "hypothesis"}
+    verdicts = tuple(
+        _verdict(cohort, pair, design, open_gate, _recorded(pair, written), seed, alpha)
+        for pair in pairs
+    )
     return EvidenceResult(verdicts, book, dataset)
 
 
 def _design(cohort: Cohort) -> Design:
-    """What the study declares; anything unstated is the weaker design."""
+    """What the study declares; anything unstated is the weaker design.
+
+    Raises
+    ------
+    UsageError
+        If the study declares an arm that the file lacks: all patients in one arm is not what it
+        says.
+    """
     if cohort.treated is None:
+        if cohort.study.arm_column is not None:
+            raise UsageError(
+                f"The cohort must hold the arm column {cohort.study.arm_column!r} that the study "
+                "declares; the file lacks it. Add it, or declare a single-arm study."
+            )
         control = cohort.study.single_arm == "control"
         return "single_arm_control" if control else "single_arm_treated"
     return "randomised" if cohort.study.randomised else "observational"
+
+
+def _check_limits(cohort: Cohort) -> None:
+    """Refuse a declared tau that the cohort's arms do not support, before any test is made."""
+    if cohort.treated is None:
+        return
+    for name, outcome in cohort.outcomes.items():
+        tau = getattr(cohort.study.endpoints[name], "tau", None)
+        if tau is None:
+            continue
+        longest = supported_until(outcome.y["duration"], cohort.treated[outcome.included])
+        if tau > longest:
+            raise UsageError(
+                f"tau of endpoint {name!r} must be at most about {longest:.2g}, where 10% of each "
+                f"arm are still at risk; got {tau:g}. Beyond it the curves rest on a handful of "
+                "patients."
+            )
 
 
 def _endpoints(cohort: Cohort) -> list[str]:
@@ -234,11 +275,23 @@ def _first(error: Exception) -> str:
     return f"not estimable: {text}"
 
 
+def _recorded(pair: _Pair, written: dict[str, LedgerRow]) -> LedgerRow | None:
+    """The hypothesis about this interaction, as it was written down."""
+    asked = pair.questions.get("interaction")
+    return None if asked is None else written.get(asked.specification)
+
+
 # -- one verdict --------------------------------------------------------------------------------
 
 
 def _verdict(
-    cohort: Cohort, pair: _Pair, design: Design, open_gate: bool, seed: int, alpha: float
+    cohort: Cohort,
+    pair: _Pair,
+    design: Design,
+    open_gate: bool,
+    recorded: LedgerRow | None,
+    seed: int,
+    alpha: float,
 ) -> Verdict:
     """Put one marker's tests, checks and words together."""
     data = pair.data
@@ -250,10 +303,14 @@ def _verdict(
     gain = gains[0] if gains else None
     ph_p = None if data is None or test is None else proportionality(data, test)
     claimed = not reasons_against(claim, alpha)
-    kind = effect_type(data, test, alpha) if claimed and data is not None and test else None
+    proportional = ph_p is None or ph_p >= PROPORTIONALITY_ALPHA
+    kind = None
+    if claimed and proportional and data is not None and test is not None:
+        kind = effect_type(data, test, alpha)
     scale = _scale(cohort, pair.endpoint)
-    detectable = None if test is None else test.detectable(0.80, alpha)
-    confirmatory, limits = _status(cohort, pair, asked, design)
+    family_size = (asked or control).family_size
+    detectable = None if test is None else test.detectable(0.80, alpha / max(1, family_size))
+    confirmatory, limits = _status(cohort, pair, asked, design, recorded)
     if test is not None and test.question.penalised:
         limits.append(
             "a group without events (or with nothing else) leaves the plain ratio infinite, and "
@@ -265,9 +322,11 @@ def _verdict(
         pair.marker, pair.endpoint, code, design, scale,
         "" if data is None else data.contrast, alpha, confirmatory,
         ratio=_triple(test), p_adjusted=claim.p_adjusted,
-        family_size=(asked or control).family_size, detectable=detectable,
+        family_size=family_size, detectable=detectable,
         association=_triple(association), ph_p=ph_p, effect_type=kind, reason=reason,
         gain=gain, unit=getattr(cohort.study.endpoints[pair.endpoint], "unit", ""), flag=flag,
+        n_contrasts=1 if data is None else data.df,
+        arm_stated=cohort.treated is not None or cohort.study.single_arm is not None,
     )  # fmt: skip
     numbers = _counts(data, design)
     ratio, low, high = _triple(test) or (None, None, None)
@@ -350,20 +409,27 @@ def _withheld(claim: Claim, control: Question, alpha: float) -> list[str]:
 
 
 def _status(
-    cohort: Cohort, pair: _Pair, asked: Question | None, design: Design
+    cohort: Cohort,
+    pair: _Pair,
+    asked: Question | None,
+    design: Design,
+    recorded: LedgerRow | None,
 ) -> tuple[bool, list[str]]:
     """Whether the interaction is confirmatory, and what stands against it."""
     limits: list[str] = []
     if pair.data is not None and pair.data.missing_differs:
         limits.append("missing values of the marker differ by arm or outcome")
+    if pair.data is not None and pair.data.no_outcome_differs:
+        limits.append("patients without the outcome differ by arm or by the marker")
     if asked is None or asked.stage != 1:
         return False, limits
-    for h in cohort.study.hypotheses:
-        same = (h.marker, h.endpoint, h.claim) == (pair.marker, pair.endpoint, "predictive")
-        if same and h.direction is not None and asked.test is not None:
-            helps = asked.test.ratio < 1 if _survival(cohort, pair) else asked.test.ratio > 1
-            if helps != (h.direction == "higher_is_better"):
-                limits.append("the recorded hypothesis named the other direction")
+    # The direction as it was written down, whatever the study says today.
+    if recorded is not None and recorded.direction and asked.test is not None:
+        helps = asked.test.ratio < 1 if _survival(cohort, pair) else asked.test.ratio > 1
+        if asked.nested is not None and asked.nested.df > 1:
+            limits.append("a direction was written down, and several levels have none in common")
+        elif helps != (recorded.direction == "higher_is_better"):
+            limits.append("the recorded hypothesis named the other direction")
     return design == "randomised" and not limits, limits
 
 
@@ -390,8 +456,8 @@ def _gains(data: AnalysisSet, cohort: Cohort, alpha: float) -> tuple[AbsoluteEff
         if not isinstance(declared, SurvivalEndpoint):
             return (absolute_effect(data, alpha=alpha),)
         found = [absolute_effect(data, at=declared.tau, alpha=alpha)]
-    except NotEstimableError:
-        return ()
+    except (NotEstimableError, UsageError):
+        return ()  # also where patients with this marker support less than the cohort does
     for horizon in declared.horizons:
         try:
             found.append(absolute_effect(data, "survival", horizon, alpha))
@@ -430,6 +496,8 @@ def _counts(data: AnalysisSet | None, design: Design) -> dict[str, int]:
         "missing_treated": data.missing_treated,
         "missing_control": data.missing_control,
         "missing_with_event": data.missing_with_event,
+        "no_outcome_treated": data.no_outcome_treated,
+        "no_outcome_control": data.no_outcome_control,
     }
 
 

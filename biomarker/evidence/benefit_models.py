@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import BiomarkerError
+from biomarker.evidence.analysis_set import independent_columns
 from biomarker.outcomes import SurvivalOutcome
 from biomarker.survival.pseudo_observations import Measure
 
@@ -279,16 +280,6 @@ def _cox_benefit(judged: BenefitData, coef: Floats, baseline: BaselineHazard) ->
         risk = np.exp(judged.columns_if(side) @ coef)
         benefit += sign * (np.exp(-risk[:, None] * hazard) @ width)
     return benefit
-
-
-def independent_columns(columns: Floats) -> Floats:
-    """Columns that vary, none of them a combination of those before."""
-    kept: list[int] = []
-    for j in range(columns.shape[1]):
-        part = columns[:, [*kept, j]] - columns[:, [*kept, j]].mean(axis=0)
-        if np.linalg.matrix_rank(part) == len(kept) + 1:
-            kept.append(j)
-    return columns[:, kept]
 
 
 def intercepts(strata: Ints | None, n: int) -> Floats:

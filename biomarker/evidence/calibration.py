@@ -37,6 +37,7 @@ Ints = npt.NDArray[np.int64]
 DRAWS = (999, 3999)
 _BLOCK = 111  # draws that share a random stream; nine blocks make the first 999
 _CELLS = 3_000_000  # redrawn outcomes held at a time
+_HAIR = 1e-12  # on the log scale: a ratio that still differs from 1
 _CLEAR = 3.0  # Monte Carlo standard errors between p and alpha that end the drawing
 
 
@@ -317,7 +318,7 @@ def _agreeing(ends: list[float], centre: float, excluded: bool) -> list[float]:
     """Settle an end that rounding left on the wrong side of 0."""
     low, high = ends
     if excluded and low <= 0.0 <= high:
-        return [np.nextafter(0.0, 1.0), high] if centre > 0 else [low, np.nextafter(0.0, -1.0)]
+        return [_HAIR, high] if centre > 0 else [low, -_HAIR]
     if not excluded and low > 0.0:
         return [0.0, high]
     if not excluded and high < 0.0:

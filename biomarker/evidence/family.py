@@ -48,7 +48,10 @@ _CLAIMS = {"predictive": "interaction", "prognostic": "association"}
 
 
 def with_hypotheses(book: Ledger, cohort: Cohort, dataset: str) -> Ledger:
-    """Write the study's hypotheses down, if no test of this dataset came before."""
+    """Write the study's hypotheses down, if no test of this dataset came before.
+
+    One about a marker that the file lacks is written down too: it stays unconfirmed.
+    """
     if book.tests(dataset):
         return book
     return book.append(
@@ -60,9 +63,9 @@ def with_hypotheses(book: Ledger, cohort: Cohort, dataset: str) -> Ledger:
             h.marker,
             h.endpoint,
             stage=1,
+            direction=h.direction or "",
         )
         for h in cohort.study.hypotheses
-        if h.marker in cohort.columns
     )
 
 
@@ -86,21 +89,32 @@ def adjust(
         return
     nested = [q.nested for q in fitted if q.nested is not None]
     second = [j for j, q in enumerate(fitted) if q.stage == 2]
-
-    def joint(draws: Floats) -> Floats:
-        seen = [float(common_scale(nested[j].likelihood_ratio, nested[j].df)) for j in second]
-        table = [common_scale(draws[:, j], nested[j].df) for j in second]
-        return step_down_max(seen, np.column_stack(table)) if second else np.empty(0)
-
-    draws = draw_until_clear(
-        nested, seed, [(q.family, q.endpoint) for q in fitted], alpha,
-        hardest=lambda table: [float(p) for p in joint(table)], threads=threads,
-    )  # fmt: skip
+    draws: dict[int, Floats] = {}
     for j, question in enumerate(fitted):
-        question.test = ratio_from_draws(nested[j], draws[:, j], seed, alpha)
-    p = np.array([calibrated_p(n.likelihood_ratio, draws[:, j]) for j, n in enumerate(nested)])
+        # Alone, so that nothing explored beside it can change a confirmatory result.
+        if question.stage == 1:
+            key = (question.family, question.endpoint)
+            draws[j] = draw_until_clear([nested[j]], seed, [key], alpha, threads=threads)[:, 0]
+
+    def joint(table: Floats) -> Floats:
+        seen = [float(common_scale(nested[j].likelihood_ratio, nested[j].df)) for j in second]
+        scaled = [common_scale(table[:, k], nested[j].df) for k, j in enumerate(second)]
+        return step_down_max(seen, np.column_stack(scaled))
+
+    together = np.empty(0)
+    if second:
+        table = draw_until_clear(
+            [nested[j] for j in second], seed,
+            [(fitted[j].family, fitted[j].endpoint) for j in second], alpha,
+            hardest=lambda found: [float(p) for p in joint(found)], threads=threads,
+        )  # fmt: skip
+        together = joint(table)
+        draws |= {j: table[:, k] for k, j in enumerate(second)}
+    for j, question in enumerate(fitted):
+        question.test = ratio_from_draws(nested[j], draws[j], seed, alpha)
+    p = np.array([calibrated_p(n.likelihood_ratio, draws[j]) for j, n in enumerate(nested)])
     _adjust_first_stage(fitted, p, book, dataset)
-    _adjust_second_stage([fitted[j] for j in second], p[second], joint(draws), book, dataset)
+    _adjust_second_stage([fitted[j] for j in second], p[second], together, book, dataset)
     discovery = benjamini_hochberg(p)
     for j, question in enumerate(fitted):
         question.p_false_discovery = float(discovery[j])

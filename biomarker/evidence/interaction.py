@@ -124,7 +124,7 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """
     null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
     X = np.column_stack([null, tested])
-    return Nested.ask(regression_of(data), X, null.shape[1], data.rows, data.n_rows)
+    return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
 
 
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:

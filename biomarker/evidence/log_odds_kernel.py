@@ -42,6 +42,8 @@ def _state(X, y, shift, w, coef, slope, information, spread):  # type: ignore[no
 def _penalised(X, shift, coef, value, slope, information, spread):  # type: ignore[no-untyped-def]
     """Add Firth's penalty to value and slope; minus infinity where no information is left."""
     n, p = X.shape
+    if not (np.isfinite(value) and np.isfinite(information).all()):
+        return -np.inf
     sign, size = np.linalg.slogdet(information)
     if not sign > 0.0 or not size > -200.0:
         return -np.inf

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from biomarker.cohort import Cohort
 from biomarker.errors import UsageError
+from biomarker.evidence.identity import column_digest, dataset_digest, outcome_digest
 
 __all__ = [
     "Ledger",
@@ -146,29 +147,12 @@ def _probabilities(p: npt.ArrayLike) -> Floats:
     return values
 
 
-def dataset_digest(cohort: Cohort) -> str:
-    """SHA-256 (hex) of who the patients are, their arm and outcomes, whatever the row order.
-
-    Markers and transforms are no part of it: declaring a marker anew does not make a new dataset.
-    """
-    arm = cohort.treated
-    lines = []
-    outcomes = [
-        (name, np.cumsum(outcome.included) - 1, outcome)
-        for name, outcome in sorted(cohort.outcomes.items())
-    ]
-    for i, identity in enumerate(cohort.ids.tolist()):
-        parts = [str(identity), "" if arm is None else str(int(arm[i]))]
-        for name, position, outcome in outcomes:
-            record = outcome.y[position[i]].tolist() if outcome.included[i] else None
-            parts.append(f"{name}={record!r}")
-        lines.append("\x1f".join(parts))
-    total = hashlib.sha256("\x1e".join(sorted(lines)).encode("utf-8", "surrogatepass"))
-    return total.hexdigest()
-
-
 def specification(cohort: Cohort, family: str, marker: str, endpoint: str) -> str:
-    """Canonical text of one test: everything declared that could change its result."""
+    """Canonical text of one test: everything declared, and digests of the values it is made on.
+
+    The same marker read anew, another covariate under an old name, or a value declared missing is
+    another test.
+    """
     study = cohort.study
     arm = study.arm_column
     used = [marker, *study.with_role("covariate", "stratum"), *([arm] if arm else [])]
@@ -182,6 +166,9 @@ def specification(cohort: Cohort, family: str, marker: str, endpoint: str) -> st
             for name in used
             if name in cohort.columns
         },
+        "values": {name: column_digest(cohort, name) for name in used if name in cohort.columns},
+        "missing": study.missing,
+        "outcomes": outcome_digest(cohort, endpoint) if endpoint in cohort.outcomes else "",
         "single_arm": study.single_arm,
     }
     return json.dumps(parts, sort_keys=True, separators=(",", ":"))
@@ -205,6 +192,8 @@ class LedgerRow:
         1 for a hypothesis written down before the first test of its dataset, else 2.
     recorded : str
         Date, as the caller gives it; the library reads no clock.
+    direction : str
+        Of a hypothesis, as it was when written down; empty where it named none.
     """
 
     kind: str
@@ -219,6 +208,7 @@ class LedgerRow:
     n_draws: int = 0
     seed: int = 0
     recorded: str = ""
+    direction: str = ""
 
     @property
     def key(self) -> str:

@@ -121,8 +121,10 @@ class FirthOddsRegression(OddsRegression):
         begun = None if start is None else np.concatenate([np.zeros(k), start])
         found = fit_firth_log_odds(design, self.y[None, :], some, begun)
         if not found.converged[0]:
+            dependent = np.linalg.matrix_rank(design) < design.shape[1]
+            found_instead = "dependent columns" if dependent else "a fit that does not settle"
             raise NotEstimableError(
-                f"X must have independent columns; got dependent ones in {len(X)} patient(s)."
+                f"X must have independent columns; got {found_instead} in {len(X)} patient(s)."
             )
         covariance = np.linalg.inv(found.information[0])[k:, k:]
         return Fit(found.coefficients[0, k:], covariance, float(found.log_likelihood[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from biomarker.errors import NotEstimableError
-from biomarker.evidence.analysis_set import AnalysisSet
+from biomarker.evidence.analysis_set import AnalysisSet, independent_columns
 from biomarker.evidence.calibration import Nested, draw_until_clear
 from biomarker.evidence.interaction import RatioTest, ratio_from_draws, regression_of
 
@@ -23,14 +23,14 @@ def ask_association(data: AnalysisSet) -> Nested:
     part = data.control
     if len(part.rows) == 0:
         raise NotEstimableError(f"{data.marker} must be measured under control; got no patient.")
-    covariates = _varying(part.covariates)
+    covariates = independent_columns(part.covariates)
     marker = part.marker_columns
     if np.any(np.ptp(marker, axis=0) == 0):
         raise NotEstimableError(
             f"{data.marker} must vary under control; got a level that no control patient has."
         )
     X = np.column_stack([covariates, marker])
-    return Nested.ask(regression_of(part), X, covariates.shape[1], part.rows, part.n_rows)
+    return Nested.ask(regression_of(part), X, covariates.shape[1], part.places, part.n_rows)
 
 
 def association_test(data: AnalysisSet, seed: int = 0, alpha: float = 0.05) -> RatioTest:
@@ -59,13 +59,3 @@ def association_test(data: AnalysisSet, seed: int = 0, alpha: float = 0.05) -> R
     question = ask_association(data)
     draws = draw_until_clear([question], seed, ("association", data.outcome.name), alpha)
     return ratio_from_draws(question, draws[:, 0], seed, alpha)
-
-
-def _varying(columns: np.ndarray) -> np.ndarray:
-    """Columns that still differ between patients, none of them a combination of those before."""
-    kept: list[int] = []
-    for j in range(columns.shape[1]):
-        part = columns[:, [*kept, j]] - columns[:, [*kept, j]].mean(axis=0)
-        if np.linalg.matrix_rank(part) == len(kept) + 1:
-            kept.append(j)
-    return columns[:, kept]

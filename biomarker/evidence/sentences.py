@@ -42,6 +42,8 @@ class Told:
     gain: AbsoluteEffect | None = None
     unit: str = ""
     flag: str = ""
+    n_contrasts: int = 1
+    arm_stated: bool = True
 
 
 def sentence(told: Told) -> str:
@@ -72,27 +74,47 @@ def _scale(told: Told) -> str:
 def _interval(told: Told, values: tuple[float, float, float]) -> str:
     """Value and interval, as printed."""
     value, low, high = (_number(v) for v in values)
-    return f"{value}, {1 - told.level:.0%} interval {low} to {high}"
+    return f"{value}, {_level(told)} interval {low} to {high}"
+
+
+def _level(told: Told) -> str:
+    """Confidence level in per cent, without rounding it up to all."""
+    return f"{100 * (1 - told.level):.6g}%"
 
 
 def _shown(told: Told) -> str:
     assert told.ratio is not None
     assert told.p_adjusted is not None
-    differs = f"the effect of treatment on {told.endpoint} differs by {told.marker}"
+    observed = told.design == "observational"
+    what = "association of treatment with" if observed else "effect of treatment on"
+    differs = f"the {what} {told.endpoint} differs by {told.marker}"
     if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
         differs += " on the hazard-ratio scale; hazards are not proportional, so no more is claimed"
     text = (
         f"{differs} (ratio of {_scale(told)} ratios {_interval(told, told.ratio)}, "
-        f"{told.contrast}; adjusted p {_p(told.p_adjusted)})"
+        f"{told.contrast}; adjusted p {_p(told.p_adjusted)}{_jointly(told)})"
     )
     if told.effect_type == "qualitative":
-        text += "; the difference is qualitative: treatment helps some and harms others"
+        sides = "; the difference is qualitative: "
+        text += sides + (
+            "of opposite direction in some and in others"
+            if observed
+            else "treatment helps some and harms others"
+        )
     elif told.effect_type == "quantitative":
         text += "; the difference is quantitative: its size, not its direction"
     elif told.effect_type is not None:
         text += "; type not determined"
     status = "confirmatory" if told.confirmatory else "exploratory"
-    return f"{text}. This result is {status}."
+    limits = f" Note: {told.reason}." if told.reason else ""
+    return f"{text}. This result is {status}.{limits}"
+
+
+def _jointly(told: Told) -> str:
+    """That a p-value is of several contrasts together, of which the ratio shown is one."""
+    if told.n_contrasts == 1:
+        return ""
+    return f", joint test of {told.n_contrasts} contrasts of which this is one"
 
 
 def _not_shown(told: Told) -> str:
@@ -107,16 +129,17 @@ def _not_shown(told: Told) -> str:
     )
     if told.p_adjusted is not None:
         tests = "1 test" if told.family_size == 1 else f"{told.family_size} tests"
-        text += f" Adjusted for {tests}: p {_p(told.p_adjusted)}."
+        text += f" Adjusted for {tests}: p {_p(told.p_adjusted)}{_jointly(told)}."
     if told.detectable is not None and math.isfinite(told.detectable):
         text += (
             f" These data could detect a ratio of {_number(told.detectable)} or "
-            f"{_number(1 / told.detectable)} with 80% power."
+            f"{_number(1 / told.detectable)} with 80% power"
+            f"{' after that adjustment' if told.family_size > 1 else ''}."
         )
     if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
         text += " Hazards are not proportional: this holds on the hazard-ratio scale."
     if told.reason:
-        text += f" Withheld or limited because {told.reason}."
+        text += f" Note: {told.reason}."
     return text
 
 
@@ -125,17 +148,18 @@ def _absolute(told: Told) -> str:
     gain = told.gain
     if gain is None or math.isnan(gain.value):
         return ""
+    competing = " (if competing events could not happen)" if "cause" in told.scale else ""
     what = {
         "restricted_mean": f"the treatment's gain in mean event-free time up to "
-        f"{_number(gain.at)} {told.unit}",
+        f"{_number(gain.at)} {told.unit}{competing}",
         "survival": f"the treatment's gain in event-free probability at {_number(gain.at)} "
-        f"{told.unit}",
+        f"{told.unit}{competing}",
         "response": "the treatment's gain in response probability",
     }[gain.measure]
     unit = f" {told.unit}" if gain.measure == "restricted_mean" else ""
     text = (
         f"On the absolute scale {what} changes by {_signed(gain.value)}{unit} {gain.contrast} "
-        f"({1 - told.level:.0%} interval {_signed(gain.low)} to {_signed(gain.high)})"
+        f"({_level(told)} interval {_signed(gain.low)} to {_signed(gain.high)})"
     )
     return f"{text}; {told.flag}." if told.flag else f"{text}."
 
@@ -167,6 +191,8 @@ def _association(told: Told) -> str:
 def _one_arm(told: Told) -> str:
     """An association in the only arm, and nothing about the treatment."""
     where = "under control" if told.design == "single_arm_control" else "in treated patients"
+    if not told.arm_stated:
+        where = "in the only arm, which the study does not name"
     if told.association is None:
         why = told.reason or "it could not be estimated"
         return f"{told.marker}: association with {told.endpoint} {where} not established ({why})."
@@ -175,6 +201,8 @@ def _one_arm(told: Told) -> str:
     text = f"{told.marker} is associated with {told.endpoint} {where} ({found})."
     if not shown:
         text = f"{told.marker}: association with {told.endpoint} {where} not established ({found})."
+    if told.reason:
+        text += f" Note: {told.reason}."
     return text + " All patients are in one arm, so whether treatment matters cannot be told."
 
 

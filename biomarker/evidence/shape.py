@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError
-from biomarker.evidence.analysis_set import AnalysisSet
+from biomarker.evidence.analysis_set import AnalysisSet, independent_columns
 from biomarker.evidence.calibration import Nested, bootstrap_likelihood_ratio, calibrated_p
 from biomarker.evidence.interaction import interaction_columns, regression_of
 from biomarker.resampling import TaskKey
@@ -112,7 +112,7 @@ def ask_spline_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Neste
     curve = np.column_stack([data.marker_columns, _bent(data)])
     null, tested = interaction_columns(data, curve, adjust_arm)
     X = np.column_stack([null, tested])
-    return Nested.ask(regression_of(data), X, null.shape[1], data.rows, data.n_rows)
+    return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
 
 
 def ask_bend(data: AnalysisSet) -> Nested:
@@ -124,9 +124,9 @@ def ask_bend(data: AnalysisSet) -> Nested:
         As :func:`ask_spline_interaction`.
     """
     part = data.control
-    null = np.column_stack([part.covariates, part.marker_columns])
+    null = np.column_stack([independent_columns(part.covariates), part.marker_columns])
     X = np.column_stack([null, _bent(part)])
-    return Nested.ask(regression_of(part), X, null.shape[1], part.rows, part.n_rows)
+    return Nested.ask(regression_of(part), X, null.shape[1], part.places, part.n_rows)
 
 
 def shape_test(question: Nested, seed: int, key: TaskKey) -> ShapeTest:

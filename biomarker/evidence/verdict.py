@@ -200,6 +200,8 @@ class Verdict:
     missing_treated: int = 0
     missing_control: int = 0
     missing_with_event: int = 0
+    no_outcome_treated: int = 0
+    no_outcome_control: int = 0
 
     @property
     def absolute_measure(self) -> str:

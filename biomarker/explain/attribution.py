@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import BiomarkerError
+from biomarker.explain.tree_paths import UnsupportedTreesError, compile_paths
 
 __all__ = [
     "ADDITIVITY_TOLERANCE",
@@ -402,13 +403,16 @@ def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float, Floats]
 
 
 def _tree_shares(model: Any, features: Floats) -> tuple[Floats, float]:
-    """The booster's own contributions on the model's margin scale, and their bias."""
-    import xgboost
-
+    """Tree Shapley values on the model's margin scale, and their base value."""
     booster = model.booster_
-    # A fresh DMatrix: a booster answers a repeated one from its prediction cache.
-    matrix = xgboost.DMatrix(features, feature_names=booster.feature_names)
-    shares = np.asarray(booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+    try:
+        shares = compile_paths(booster).contributions(features, getattr(model, "n_threads", 1))
+    except UnsupportedTreesError:
+        import xgboost
+
+        # A fresh DMatrix: a booster answers a repeated one from its prediction cache.
+        matrix = xgboost.DMatrix(features, feature_names=booster.feature_names)
+        shares = np.asarray(booster.predict(matrix, pred_contribs=True), dtype=np.float64)
     shares = shares * float(model.contribution_sign)
     return shares[:, :-1], float(shares[0, -1])
 

@@ -114,7 +114,7 @@ def firth_fit(
         rows[order[0]], event[0], fresh[0], last[0], begun, free, ties == "efron"
     )
     if status:
-        why = {1: "no event", 2: "dependent columns"}.get(int(status), "no steady climb")
+        why = {1: "no event", 2: "dependent columns"}.get(int(status), "a fit that does not settle")
         raise NotEstimableError(
             f"X must have independent columns and y events; got {why} in {n} patient(s)."
         )

@@ -13,7 +13,7 @@ _LONGEST = 3.0  # of one step, in standard deviations of a column
 _LEAST = -60.0  # log determinant of the information below which nothing is known
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(X, event, fresh, last, coef, efron, W, penalised, gradient, information, penalty):  # type: ignore[no-untyped-def]
     """Log-likelihood; fills gradient and information, or the penalty's gradient given W."""
     n, p = X.shape
@@ -89,13 +89,15 @@ def _sweep(X, event, fresh, last, coef, efron, W, penalised, gradient, informati
     return value
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def _state(X, event, fresh, last, coef, efron, gradient, information):  # type: ignore[no-untyped-def]
     """Penalised log-likelihood, its gradient and the information; minus infinity where flat."""
     p = len(coef)
     gradient[:], information[:, :] = 0.0, 0.0
     nothing = np.zeros((p, p))
     value = _sweep(X, event, fresh, last, coef, efron, nothing, False, gradient, information, coef)
+    if not (np.isfinite(value) and np.isfinite(information).all()):
+        return -np.inf
     sign, size = np.linalg.slogdet(information)
     if not sign > 0.0 or size < _LEAST:
         return -np.inf
@@ -106,7 +108,7 @@ def _state(X, event, fresh, last, coef, efron, gradient, information):  # type: 
     return value + 0.5 * size
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def climb(X, event, fresh, last, start, free, efron):  # type: ignore[no-untyped-def]
     """Maximise over ``free`` coefficients; returns these, information, height and status.
 
@@ -163,7 +165,7 @@ def climb(X, event, fresh, last, start, free, efron):  # type: ignore[no-untyped
     return coef, information, value, status
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def climb_many(X, order, event, fresh, last, start, n_null, efron, full, null, status):  # type: ignore[no-untyped-def]
     """Penalised heights of the full model and of the null within it, for many outcomes."""
     p = X.shape[1]

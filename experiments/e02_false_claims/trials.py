@@ -185,6 +185,7 @@ def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
     """What ``analysis_set`` makes of the cohort (a test holds the two together), without it."""
     y = survival_outcome(drawn.event, drawn.time)
     rows = np.arange(design.n, dtype=np.int64)
+    places = np.argsort(np.argsort([f"p{i}" for i in range(design.n)])).astype(np.int64)
     found = []
     for j, kind in enumerate(design.markers):
         column = drawn.markers[:, j] - drawn.markers[:, j].mean()
@@ -192,7 +193,7 @@ def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
             column = column / drawn.markers[:, j].std(ddof=1)
         found.append(
             AnalysisSet(
-                marker=f"m{j}", outcome=_Endpoint(), rows=rows, n_rows=design.n, y=y,  # type: ignore[arg-type]
+                marker=f"m{j}", outcome=_Endpoint(), rows=rows, places=places, n_rows=design.n, y=y,  # type: ignore[arg-type]
                 arm=drawn.arm, marker_columns=column[:, None], covariates=np.empty((design.n, 0)),
                 strata=None, contrast="per SD", graded=kind != "binary", n_missing=0,
                 missing_treated=0, missing_control=0, missing_differs=False,

@@ -21,7 +21,8 @@ def planned(n: int, time: np.ndarray, marker: np.ndarray) -> CutDesign:
     y = survival_outcome(np.ones(n, dtype=bool), time)
     outcome: Any = SimpleNamespace(kind="survival", name="os")
     data = AnalysisSet(
-        marker="m", outcome=outcome, rows=np.arange(n), n_rows=n, y=y, arm=None,
+        marker="m", outcome=outcome, rows=np.arange(n), places=np.arange(n), n_rows=n, y=y,
+        arm=None,
         marker_columns=marker[:, None], covariates=np.empty((n, 0)), strata=None,
         contrast="per unit", graded=True, n_missing=0, missing_treated=0, missing_control=0,
         missing_differs=False,

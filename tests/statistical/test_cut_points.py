@@ -32,7 +32,7 @@ def planned(
     outcome: Any = SimpleNamespace(kind="survival", name="os")
     columns = marker[:, None]
     data = AnalysisSet(
-        marker="m", outcome=outcome, rows=np.arange(n), n_rows=n, y=y,
+        marker="m", outcome=outcome, rows=np.arange(n), places=np.arange(n), n_rows=n, y=y,
         arm=arm if two_arms else None,
         marker_columns=columns, covariates=np.empty((n, 0)), strata=None, contrast="per unit",
         graded=True, n_missing=0, missing_treated=0, missing_control=0, missing_differs=False,
