@@ -109,28 +109,25 @@ def judged(data: AnalysisSet, question: Nested, b: int) -> tuple[bool, bool]:
     return True, without < ALPHA and same_sign_on_ranks(data, test)
 
 
-def claims(n_cohorts: int, workers: int, seed: int, cells: list[Design] | None = None) -> list[Row]:
-    """Claim rate, size, and what could not be fitted, of every cell of the grid."""
-    rows: list[Row] = []
-    for design in grid() if cells is None else cells:
-        found = np.array(_many(one_claim, design, n_cohorts, workers, seed))
-        fitted, enough = found[:, 3] == 1, found[:, 4] >= 15
-        cell = {"marker": design.markers[0], "n": design.n, "events": design.events,
-                "treatment": design.treatment,
-                "mean_events": round(float(found[:, 4].mean()), 1)}  # fmt: skip
-        n = int(fitted.sum())
-        add = rows.append
-        add(rate_row("6", cell, "claims", int(found[:, 2].sum()), len(found), "at most 6.0%",
-                     lambda s: s <= 0.06))  # fmt: skip
-        add(rate_row("6", cell, "calibrated p < .05", int(found[fitted, 1].sum()), n, SIZE,
-                     lambda s: 0.035 <= s <= 0.06))  # fmt: skip
-        add(rate_row("6", cell, "asymptotic p < .05", int(found[fitted, 0].sum()), n, "reported",
-                     lambda s: True))  # fmt: skip
-        add(rate_row("6", cell, "not estimable, 15 events or more",
-                     int((~fitted & enough).sum()), int(enough.sum()), "at most 2%",
-                     lambda s: not s > 0.02))  # fmt: skip
-        print(cell, [round(r["value"], 4) for r in rows[-4:]], flush=True)
-    return rows
+def claims(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Claim rate, size, and what could not be fitted, of one cell of the grid."""
+    found = np.array(_many(one_claim, design, n_cohorts, workers, seed))
+    fitted, enough = found[:, 3] == 1, found[:, 4] >= 15
+    cell = {"marker": design.markers[0], "n": design.n, "events": design.events,
+            "treatment": design.treatment,
+            "mean_events": round(float(found[:, 4].mean()), 1)}  # fmt: skip
+    n = int(fitted.sum())
+    return [
+        rate_row("6", cell, "claims", int(found[:, 2].sum()), len(found), "at most 6.0%",
+                 lambda s: s <= 0.06),
+        rate_row("6", cell, "calibrated p < .05", int(found[fitted, 1].sum()), n, SIZE,
+                 lambda s: 0.035 <= s <= 0.06),
+        rate_row("6", cell, "asymptotic p < .05", int(found[fitted, 0].sum()), n, "reported",
+                 lambda s: True),
+        rate_row("6", cell, "not estimable, 15 events or more",
+                 int((~fitted & enough).sum()), int(enough.sum()), "at most 2%",
+                 lambda s: not s > 0.02),
+    ]  # fmt: skip
 
 
 # -- row 7: significant in one subgroup only -------------------------------------------------------
@@ -157,9 +154,13 @@ def one_subgroup(design: Design, b: int, seed: int) -> tuple[bool, bool]:
     return significant[0] != significant[1], claimed
 
 
-def subgroups(n_cohorts: int, workers: int, seed: int) -> list[Row]:
-    """The rule that compares two p-values, beside ours, where treatment helps everybody alike."""
-    design = Design(300, 0.7, 0.7, ("normal",), prognostic=1.0)
+def halves() -> list[Design]:
+    """One cell: treatment helps everybody alike."""
+    return [Design(300, 0.7, 0.7, ("normal",), prognostic=1.0)]
+
+
+def subgroups(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """The rule that compares two p-values, beside ours."""
     found = np.array(_many(one_subgroup, design, n_cohorts, workers, seed))
     cell = {"n": design.n, "events": design.events, "treatment": design.treatment}
     return [
@@ -208,44 +209,41 @@ def one_discovery(design: Design, b: int, seed: int) -> tuple[float, bool]:
     return false / max(1, sum(found)), found[0]
 
 
-def many_markers(n_cohorts: int, workers: int, seed: int) -> list[Row]:
-    """Family-wise claim rate, and the false discovery rate of what is shown beside it."""
-    rows: list[Row] = []
-    for design in families():
-        found = np.array(_many(one_family, design, n_cohorts, workers, seed))
-        cell = {"markers": len(design.markers), "correlation": design.correlation, "n": design.n,
-                "treatment": design.treatment}  # fmt: skip
-        rows += [
-            rate_row("8", cell, "any claim", int(found[:, 0].sum()), len(found), "at most 6.0%",
-                     lambda s: s <= 0.06),
-            rate_row("8", cell, "any adjusted p < .05", int(found[:, 1].sum()), len(found),
-                     "at most 6.0%", lambda s: s <= 0.06),
-            rate_row("8", cell, "any unadjusted asymptotic p < .05", int(found[:, 2].sum()),
-                     len(found), "reported", lambda s: True),
-        ]  # fmt: skip
-        print(cell, [round(r["value"], 4) for r in rows[-3:]], flush=True)
-    return rows
+def many_markers(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Family-wise claim rate."""
+    found = np.array(_many(one_family, design, n_cohorts, workers, seed))
+    cell = {"markers": len(design.markers), "correlation": design.correlation, "n": design.n,
+            "treatment": design.treatment}  # fmt: skip
+    return [
+        rate_row("8", cell, "any claim", int(found[:, 0].sum()), len(found), "at most 6.0%",
+                 lambda s: s <= 0.06),
+        rate_row("8", cell, "any adjusted p < .05", int(found[:, 1].sum()), len(found),
+                 "at most 6.0%", lambda s: s <= 0.06),
+        rate_row("8", cell, "any unadjusted asymptotic p < .05", int(found[:, 2].sum()),
+                 len(found), "reported", lambda s: True),
+    ]  # fmt: skip
 
 
-def discoveries(n_cohorts: int, workers: int, seed: int) -> list[Row]:
-    """False discovery rate with no and with one true interaction among five correlated markers."""
-    rows: list[Row] = []
-    for ratio in (1.0, 0.5):
-        kinds = ("normal", "lognormal", "normal", "lognormal", "normal")
-        # A marker correlated with the true one differs by treatment too: no false discovery.
-        correlation = 0.3 if ratio == 1.0 else 0.0
-        design = Design(120, 0.6, 0.5, kinds, correlation, ratio=ratio)
-        found = np.array(_many(one_discovery, design, n_cohorts, workers, seed))
-        rate, error = float(found[:, 0].mean()), float(found[:, 0].std() / np.sqrt(len(found)))
-        rows.append(
-            {"row": "8",
-             "cell": {"markers": 5, "correlation": correlation, "n": 120, "ratio": ratio},
-             "measure": "false discovery rate", "value": rate, "low": rate - 1.96 * error,
-             "high": rate + 1.96 * error, "n": len(found), "limit": "at most 6.0%",
-             "passed": rate <= 0.06}
-        )  # fmt: skip
-        print(rows[-1]["cell"], rate, flush=True)
-    return rows
+def five() -> list[Design]:
+    """Five markers without, and with, one true interaction.
+
+    A marker correlated with the true one differs by treatment too, and is no false discovery: the
+    second cell has independent markers.
+    """
+    kinds = ("normal", "lognormal", "normal", "lognormal", "normal")
+    return [Design(120, 0.6, 0.5, kinds, 0.3), Design(120, 0.6, 0.5, kinds, ratio=0.5)]
+
+
+def discoveries(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """False discovery rate of what is shown beside the verdicts."""
+    found = np.array(_many(one_discovery, design, n_cohorts, workers, seed))
+    rate, error = float(found[:, 0].mean()), float(found[:, 0].std() / np.sqrt(len(found)))
+    cell = {"markers": 5, "correlation": design.correlation, "n": 120, "ratio": design.ratio}
+    return [
+        {"row": "8", "cell": cell, "measure": "false discovery rate", "value": rate,
+         "low": rate - 1.96 * error, "high": rate + 1.96 * error, "n": len(found),
+         "limit": "at most 6.0%", "passed": rate <= 0.06}
+    ]  # fmt: skip
 
 
 # -- coverage of the ratio -------------------------------------------------------------------------
@@ -267,17 +265,21 @@ def _sample_sd(design: Design, column: Any) -> float:
     return float(column.std(ddof=1)) / population[design.markers[0]]
 
 
-def coverage(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+def ratios() -> list[Design]:
+    """Three markers, without and with a difference."""
+    return [
+        Design(300, 0.6, 0.6, (marker,), prognostic=1.5, ratio=ratio)
+        for marker, ratio in itertools.product(("normal", "lognormal", "binary"), (1.0, 0.7))
+    ]
+
+
+def coverage(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
     """The interval of the ratio of hazard ratios at 300 patients."""
-    rows: list[Row] = []
-    for marker, ratio in itertools.product(("normal", "lognormal", "binary"), (1.0, 0.7)):
-        design = Design(300, 0.6, 0.6, (marker,), prognostic=1.5, ratio=ratio)
-        found = _many(one_interval, design, n_cohorts, workers, seed)
-        cell = {"interval": "ratio of hazard ratios", "marker": marker, "n": 300, "ratio": ratio}
-        rows.append(rate_row("coverage", cell, "covers", sum(found), len(found), "95 +/- 1.5%",
-                             lambda s: 0.935 <= s <= 0.965))  # fmt: skip
-        print(cell, rows[-1]["value"], flush=True)
-    return rows
+    found = _many(one_interval, design, n_cohorts, workers, seed)
+    cell = {"interval": "ratio of hazard ratios", "marker": design.markers[0], "n": 300,
+            "ratio": design.ratio}  # fmt: skip
+    return [rate_row("coverage", cell, "covers", sum(found), len(found), "95 +/- 1.5%",
+                     lambda s: 0.935 <= s <= 0.965)]  # fmt: skip
 
 
 # -- where hazards are not proportional ------------------------------------------------------------
@@ -291,34 +293,36 @@ def one_shape(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
     return verdict.claimed, doubted, "hazard-ratio scale" in verdict.sentence
 
 
-def shapes(n_cohorts: int, workers: int, seed: int) -> list[Row]:
+def curved() -> list[Design]:
+    """A cured share that the marker moves, and hazards that cross."""
+    return [
+        Design(700, 0.5, 0.5, ("normal",), shape="cure"),
+        Design(700, 0.6, 1.0, ("normal",), shape="crossing"),
+    ]
+
+
+def shapes(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
     """Claims are reported without a limit; the check must fire and the words must follow it."""
-    rows: list[Row] = []
-    for shape, treatment in (("cure", 0.5), ("crossing", 1.0)):
-        design = Design(
-            700, 0.6 if shape == "crossing" else 0.5, treatment, ("normal",), shape=shape
-        )
-        found = np.array(_many(one_shape, design, n_cohorts, workers, seed))
-        cell = {"shape": shape, "n": design.n, "events": design.events}
-        doubted = found[:, 1]
-        rows += [
-            rate_row("shapes", cell, "claims", int(found[:, 0].sum()), len(found), "reported",
-                     lambda s: True),
-            rate_row("shapes", cell, "proportionality doubted", int(doubted.sum()), len(found),
-                     "at least 80%", lambda s: s >= 0.8),
-            rate_row("shapes", cell, "limited wording where doubted",
-                     int((found[:, 2] & doubted).sum()), int(doubted.sum()), "always",
-                     lambda s: s == 1.0),
-        ]  # fmt: skip
-        print(cell, [round(r["value"], 4) for r in rows[-3:]], flush=True)
-    return rows
+    found = np.array(_many(one_shape, design, n_cohorts, workers, seed))
+    cell = {"shape": design.shape, "n": design.n, "events": design.events}
+    doubted = found[:, 1]
+    return [
+        rate_row("shapes", cell, "claims", int(found[:, 0].sum()), len(found), "reported",
+                 lambda s: True),
+        rate_row("shapes", cell, "proportionality doubted", int(doubted.sum()), len(found),
+                 "at least 80%", lambda s: s >= 0.8),
+        rate_row("shapes", cell, "limited wording where doubted",
+                 int((found[:, 2] & doubted).sum()), int(doubted.sum()), "always",
+                 lambda s: s == 1.0),
+    ]  # fmt: skip
 
 
-PARTS: dict[str, Callable[[int, int, int], list[Row]]] = {
-    "claims": claims,
-    "coverage": coverage,
-    "shapes": shapes,
-    "subgroups": subgroups,
-    "many_markers": many_markers,
-    "discoveries": discoveries,
+# Part to its cells and what is run on each.
+PARTS: dict[str, tuple[Callable[[], list[Design]], Callable[..., list[Row]]]] = {
+    "coverage": (ratios, coverage),
+    "shapes": (curved, shapes),
+    "subgroups": (halves, subgroups),
+    "discoveries": (five, discoveries),
+    "many_markers": (families, many_markers),
+    "claims": (grid, claims),
 }

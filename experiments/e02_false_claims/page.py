@@ -83,7 +83,7 @@ def _draw_grid(rows: list[dict[str, Any]], path: Path) -> None:
             )  # fmt: skip
         axis.axhline(5, color="black", linewidth=0.8)
         axis.axhline(6, color="black", linewidth=0.8, linestyle=":")
-        axis.set(xscale="log", title=f"{marker} marker", xlabel="events")
+        axis.set(xscale="log", xlim=(12, 700), title=f"{marker} marker", xlabel="events")
     axes[0].set_ylabel("share of cohorts without any interaction, %")
     axes[0].set_ylim(0, 9)
     axes[2].legend(frameon=False, fontsize=8, loc="upper right")

@@ -18,7 +18,8 @@ from experiments.e02_false_claims.page import write_page
 RESULTS = Path(__file__).parent / "results"
 SEED, SEED_AGAIN = 2026, 906_020
 
-PARTS = claims.PARTS | {"cutpoints": cutpoints.run, "durable": durable.run}
+WHOLE = {"cutpoints": cutpoints.run, "durable": durable.run}
+PARTS = [*claims.PARTS, *WHOLE]
 
 
 def keep(name: str, rows: list[dict[str, Any]]) -> None:
@@ -35,31 +36,37 @@ def kept(name: str) -> list[dict[str, Any]]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def run_grid(cohorts: int, workers: int) -> None:
-    """Run the grid cell by cell, kept after each, so that it can go on where it was stopped."""
-    rows = kept("claims")
-    done = {(r["cell"]["marker"], r["cell"]["n"], r["cell"]["events"], r["cell"]["treatment"])
-            for r in rows}  # fmt: skip
-    for design in claims.grid():
-        if (design.markers[0], design.n, design.events, design.treatment) not in done:
-            rows += claims.claims(cohorts, workers, SEED, [design])
-            keep("claims", rows)
+def run_part(name: str, cohorts: int, workers: int) -> None:
+    """Run one part, cell by cell where it has cells, so that it can go on where it was stopped."""
+    if name in WHOLE:
+        if not kept(name):
+            keep(name, WHOLE[name](cohorts, workers, SEED))
+        return
+    cells, measure = claims.PARTS[name]
+    rows = kept(name)
+    done = {row["design"] for row in rows}
+    for design in cells():
+        if repr(design) not in done:
+            found = measure(design, cohorts, workers, SEED)
+            rows += [row | {"design": repr(design)} for row in found]
+            keep(name, rows)
+            print(name, [(r["measure"], round(r["value"], 4)) for r in found], flush=True)
 
 
 def run_again(workers: int) -> None:
     """Give cells outside a 6.0% limit 20,000 fresh cohorts, and 5.5%."""
-    rows = kept("claims")
-    outside = {json.dumps(r["cell"]) for r in rows
-               if not r["passed"] and r["measure"] in ("claims", "calibrated p < .05")}  # fmt: skip
+    cells, measure = claims.PARTS["claims"]
+    judged = ("claims", "calibrated p < .05")
+    outside = {
+        row["design"] for row in kept("claims") if not row["passed"] and row["measure"] in judged
+    }
     again = []
-    for design in claims.grid():
-        cell = {"marker": design.markers[0], "n": design.n, "events": design.events,
-                "treatment": design.treatment}  # fmt: skip
-        if any(cell.items() <= json.loads(text).items() for text in outside):
-            for row in claims.claims(20_000, workers, SEED_AGAIN, [design]):
-                if row["measure"] in ("claims", "calibrated p < .05"):
+    for design in cells():
+        if repr(design) in outside:
+            for row in measure(design, 20_000, workers, SEED_AGAIN):
+                if row["measure"] in judged:
                     row |= {"limit": "at most 5.5%", "passed": row["value"] <= 0.055}
-                again.append(row)
+                again.append(row | {"design": repr(design)})
     keep("claims_again", again)
 
 
@@ -68,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cohorts", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", nargs="*", choices=sorted(PARTS), default=sorted(PARTS))
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
@@ -76,10 +83,7 @@ def main() -> None:
         run_again(options.workers)
     elif not options.page:
         for name in options.only:
-            if name == "claims":
-                run_grid(options.cohorts, options.workers)
-            elif not kept(name):
-                keep(name, PARTS[name](options.cohorts, options.workers, SEED))
+            run_part(name, options.cohorts, options.workers)
     write_page(RESULTS)
 
 
