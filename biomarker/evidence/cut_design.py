@@ -183,18 +183,15 @@ class CutDesign:
         return self.regression.sampler(X, fit, self.data.places, self.data.n_rows).draw
 
     def _dealt(self, rng: np.random.Generator, size: int) -> Any:
-        """Outcomes permuted among the patients of each stratum."""
+        """Outcomes permuted among the patients of each stratum, whatever the order of rows."""
         n = len(self.values)
         order = np.tile(np.arange(n), (size, 1))
-        codes = self.data.strata
-        for members in (
-            [np.arange(n)]
-            if codes is None
-            else [np.flatnonzero(codes == code) for code in np.unique(codes)]
-        ):
-            order[:, members] = members[
-                rng.permuted(np.tile(np.arange(len(members)), (size, 1)), axis=1)
-            ]
+        by_place = np.argsort(self.data.places)
+        codes = np.zeros(n) if self.data.strata is None else self.data.strata
+        for code in np.unique(codes):
+            members = by_place[codes[by_place] == code]
+            drawn = rng.permuted(np.tile(np.arange(len(members)), (size, 1)), axis=1)
+            order[:, members] = members[drawn]
         if isinstance(self.regression, HazardRegression):
             y = self.regression.y
             return y["duration"][order], y["event"][order]

@@ -47,16 +47,19 @@ def out_of_fold_effect(
     Faraggi and Simon (1996), Statistics in Medicine 15:2203.
     """
     try:
+        # Dealt by place, so that the order of rows does not decide who is in which fold.
+        by_place = np.argsort(design.data.places)
         folds = make_folds(
             n_folds,
             None,
-            joint_strata(design.data.event, design.treated),
+            joint_strata(design.data.event, design.treated)[by_place],
             spawn(seed, "cut folds", design.question),
         )
         parts = []
-        for train, test in folds:
+        for inside, outside in folds:
             keep = np.zeros(len(design.values), dtype=np.bool_)
-            keep[train] = True
+            keep[by_place[inside]] = True
+            test = by_place[outside]
             parts.append((design.where(keep), keep, test))
             parts[-1][0].scan()
         above = _groups(design, parts, design.observed)[0]

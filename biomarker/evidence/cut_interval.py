@@ -257,12 +257,10 @@ def log_ratio_at(
         fall = max(0.0, 2.0 * (fit.log_likelihood - profile(value)))
         return math.copysign(math.sqrt(fall), centre - value)
 
-    # The score and the likelihood measure the distance to 0 in slightly different steps.
     at_zero = root(0.0)
-    step = at_zero / z if at_zero * z > 0 else 1.0
     ends = []
     for shift in shifts:
-        wanted = (z - shift) * step
+        wanted = _root_of(z - shift, z, at_zero)
         if wanted == 0.0:
             ends.append(centre)
             continue
@@ -279,3 +277,21 @@ def log_ratio_at(
 
         ends.append(centre + sign * width * float(brentq(excess, near, far, xtol=1e-6)))
     return ends[0], ends[1]
+
+
+def _root_of(fall: float, z: float, at_zero: float) -> float:
+    """Signed root of the likelihood for a fall of the statistic, which is ``z`` at no effect.
+
+    Score and likelihood measure the distance from the estimate to no effect in slightly different
+    steps. Near the estimate they agree, so the difference is taken up in proportion to the way.
+    """
+    if not at_zero * z > 0:
+        return fall
+    excess, part = z / at_zero - 1.0, fall / z
+    if part <= 0.0:
+        return fall
+    if part >= 1.0 or abs(excess) < 1e-9:
+        return fall * at_zero / z
+    # part z = at_zero r (1 + excess r), with r the share of the way.
+    share = (math.sqrt(1.0 + 4.0 * excess * part * z / at_zero) - 1.0) / (2.0 * excess)
+    return share * at_zero

@@ -176,3 +176,21 @@ def test_one_arm_has_no_interaction(trial: Trial, declared: Callable[..., dict[s
     with pytest.raises(UsageError, match="treated and a control arm"):
         interaction_cut(cohort, "m1", "os")
     assert prognostic_cut(cohort, "m1", "os", QUICK).n_patients == 100
+
+
+@pytest.mark.parametrize("ask", [prognostic_cut, interaction_cut])
+def test_the_order_of_rows_does_not_matter(
+    trial: Trial, declared: Callable[..., dict[str, Any]], ask: Any
+) -> None:
+    """Random numbers belong to patients: a shuffled file gives the same result."""
+    study = declared()
+    del study["columns"]["age"]
+
+    def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.drop(columns="age").sample(frac=1.0, random_state=3)
+
+    one = ask(trial(study=study, change=lambda f: f.drop(columns="age"), n=120), "m1", "os", QUICK)
+    two = ask(trial(study=study, change=shuffled, n=120), "m1", "os", QUICK)
+    assert one.p_corrected == two.p_corrected
+    assert one.ratio_low == pytest.approx(two.ratio_low, rel=1e-3)
+    assert one.out_of_fold == pytest.approx(two.out_of_fold, rel=1e-6)
