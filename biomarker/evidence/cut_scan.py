@@ -25,6 +25,7 @@ from biomarker.evidence.cut_place import (
     mean_ranks,
     place_threshold,
     smooth_columns,
+    trend_fits_better,
     trend_shapes,
 )
 from biomarker.evidence.cut_result import CutResult, CutSettings
@@ -262,25 +263,24 @@ def _against(
 ) -> tuple[Place, list[Alternative]]:
     """Where a threshold lies, and the effects that the ratio's interval must reckon with.
 
-    A trend is left out only where a step fits better. Without a corrected difference effects are
-    small, and information tells their shape; otherwise outcomes are redrawn with them.
+    A step at the chosen cut always; a smooth trend where it fits better. Without a corrected
+    difference effects are small, and information tells their shape; otherwise outcomes are redrawn
+    with them.
     """
     best = int(np.abs(observed).argmax())
     carried = design.carried()
+    better = trend_fits_better(design, smooth, float(design.cuts[best]))
     if not p < settings.alpha:
         place = place_threshold(design, smooth, observed, draws, carried, p, settings, seed)
         step = Alternative(carried[:, best], elsewhere=carried)
-        return place, [step, *trend_shapes(design, smooth)]
+        return place, [step, *(trend_shapes(design, smooth) if better else [])]
     columns = design.columns_at(float(design.cuts[best]))
     step = replace(alternative(design, columns, settings, seed, "step"), elsewhere=carried)
     assert step.noise is not None
     place = place_threshold(design, smooth, observed, step.noise, carried, p, settings, seed)
     found = [step]
-    if not place.p_beyond_trend < settings.alpha and smooth.shape[1]:
-        try:
-            found.append(alternative(design, smooth, settings, seed, "smooth"))
-        except NotEstimableError:
-            found += trend_shapes(design, smooth)
+    if better:
+        found.append(alternative(design, smooth, settings, seed, "smooth"))
     return place, found
 
 

@@ -18,6 +18,7 @@ from biomarker.evidence.cut_place import (
     mean_ranks,
     place_threshold,
     smooth_columns,
+    trend_fits_better,
     trend_shapes,
 )
 from biomarker.evidence.cut_result import CutSettings
@@ -102,6 +103,17 @@ def test_a_weak_trend_has_the_shape_that_information_says(trial: Callable[..., C
     (told,) = trend_shapes(design, smooth)
     drawn = alternative(design, smooth, CutSettings(n_draws=999), 0, "smooth")
     np.testing.assert_allclose(told.shape, drawn.shape, atol=0.35)
+
+
+def test_the_better_of_step_and_trend_is_told(trial: Callable[..., Cohort]) -> None:
+    """By likelihood less columns; no trend is never better."""
+    step = planned(trial, lambda m: np.log(4.0) * (m > 0.0))
+    line = planned(trial, lambda m: 0.9 * m)
+    cut = float(step.cuts[np.abs(step.scan()).argmax()])
+    assert not trend_fits_better(step, smooth_columns(step, step.data.marker_columns), cut)
+    assert not trend_fits_better(step, np.empty((N, 0)), cut)
+    cut = float(line.cuts[np.abs(line.scan()).argmax()])
+    assert trend_fits_better(line, smooth_columns(line, line.data.marker_columns), cut)
 
 
 def test_dependent_trends_are_left_out(trial: Callable[..., Cohort]) -> None:
