@@ -11,6 +11,7 @@
     ├── BundleError        (ValueError)       a bundle is damaged, foreign, or another version
     ├── SchemaError        (LookupError)      a file to score lacks what the model needs
     ├── StorageError       (OSError)          an output could not be written whole
+    ├── ClaimError         (AssertionError)   a document says more than its numbers carry
     └── TrackingError      (RuntimeError)     the tracking store cannot be used as it is
 
 Messages follow one form: ``<name> must be <rule>; got <value>. <What to do.>`` They never carry
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 __all__ = [
     "BiomarkerError",
     "BundleError",
+    "ClaimError",
     "CohortError",
     "Fault",
     "NotEstimableError",
@@ -94,6 +96,21 @@ class SchemaError(BiomarkerError, LookupError):
 
 class StorageError(BiomarkerError, OSError):
     """An output could not be written whole."""
+
+
+class ClaimError(BiomarkerError, AssertionError):
+    """A document says more than its numbers or its evidence carry.
+
+    Parameters
+    ----------
+    message : str
+    faults : tuple of str
+        Every sentence found, with where it stands and what is wrong.
+    """
+
+    def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
 
 
 class TrackingError(BiomarkerError, RuntimeError):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from biomarker.errors import StudyError
 from biomarker.outcomes import TimeUnit
+from biomarker.reporting import Reporting
 
 __all__ = [
     "FORMAT_VERSION",
@@ -259,6 +260,7 @@ class TrainingSettings(_Spec):
     inner_folds: int = Field(default=3, ge=2, le=10)
     seed: int = Field(default=0, ge=0)
     jobs: int = Field(default=0, ge=0, description="0 takes every core")
+    refits: int = Field(default=200, ge=0, le=10_000, description="of the model kept; 0 for none")
 
 
 class Study(_Spec):
@@ -303,6 +305,7 @@ class Study(_Spec):
     endpoints: dict[str, Endpoint]
     hypotheses: tuple[Hypothesis, ...] = ()
     training: TrainingSettings = TrainingSettings()
+    reporting: Reporting = Reporting()
     answers: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -406,8 +409,12 @@ class Study(_Spec):
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the study's canonical JSON, defaults included."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 (hex) of the study's canonical JSON, defaults included.
+
+        Answers for the reader of a report (``reporting``) decide no number and are left out.
+        """
+        said = self.model_dump(mode="json", exclude={"reporting"})
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     # -- looking things up ----------------------------------------------------------------------

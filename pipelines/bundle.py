@@ -7,6 +7,7 @@
     study.json     the study it was trained under
     encoder.json   how each column becomes features (frozen)
     model.json     the model's coefficients or settings
+    support.json   counts of the training rows, for drift; may be absent
     *.ubj          boosters, where the model has one
 
 Nothing in it is a pickle, and nothing in it is a patient's row.
@@ -25,16 +26,25 @@ from typing import Any
 from biomarker import __version__
 from biomarker.errors import BundleError
 from biomarker.features.encoding import FrozenEncoder
+from biomarker.features.support import Support
 from biomarker.models.pipeline import EncodedModel
 from biomarker.models.zoo import model_from_state
 from pipelines.storage import atomic_folder
 
-__all__ = ["FORMAT_VERSION", "Bundle", "load_bundle", "save_bundle", "survival_name"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Bundle",
+    "bundle_digest",
+    "load_bundle",
+    "save_bundle",
+    "survival_name",
+]
 
 FORMAT_VERSION = 1
 _SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([a-z0-9][a-z0-9_.-]{0,63})")
 _REQUIRED = ("bundle.json", "encoder.json", "model.json", "study.json")
+_SUPPORT = "support.json"  # a reader of format 1 that does not know it passes it over
 _MAX_FILE = 2 * 2**30
 _MAX_SUMS = 2**20
 
@@ -53,12 +63,18 @@ class Bundle:
         The frozen encoder and its model.
     digest : str
         SHA-256 of ``SHA256SUMS``: the bundle's identity.
+    folder : Path
+        Where it was loaded from.
+    support : Support or None
+        What its training rows looked like; None in a bundle of an earlier release.
     """
 
     description: Mapping[str, Any]
     study: Mapping[str, Any]
     fitted: EncodedModel
     digest: str
+    folder: Path
+    support: Support | None = None
 
     @property
     def encoder(self) -> FrozenEncoder:
@@ -86,7 +102,11 @@ def survival_name(horizon: float, unit: str) -> str:
 
 
 def save_bundle(
-    path: str | Path, fitted: EncodedModel, study: Mapping[str, Any], description: Mapping[str, Any]
+    path: str | Path,
+    fitted: EncodedModel,
+    study: Mapping[str, Any],
+    description: Mapping[str, Any],
+    support: Support | None = None,
 ) -> str:
     """Write a bundle folder, whole or not at all, and return its digest.
 
@@ -99,7 +119,34 @@ def save_bundle(
         JSON-able study.
     description : mapping
         JSON-able; ``format`` and ``release`` are added here.
+    support : Support, optional
+        What the training rows looked like; without it, scores come without a drift report.
     """
+    contents, sums = _contents(fitted, study, description, support)
+    with atomic_folder(path) as folder:
+        for name, data in contents.items():
+            (folder / name).write_bytes(data)
+        (folder / _SUMS).write_bytes(sums.encode())
+    return hashlib.sha256(sums.encode()).hexdigest()
+
+
+def bundle_digest(
+    fitted: EncodedModel,
+    study: Mapping[str, Any],
+    description: Mapping[str, Any],
+    support: Support | None = None,
+) -> str:
+    """Digest of the bundle that :func:`save_bundle` would write; writes nothing."""
+    return hashlib.sha256(_contents(fitted, study, description, support)[1].encode()).hexdigest()
+
+
+def _contents(
+    fitted: EncodedModel,
+    study: Mapping[str, Any],
+    description: Mapping[str, Any],
+    support: Support | None,
+) -> tuple[dict[str, bytes], str]:
+    """Files of a bundle by name, and the text of their hashes."""
     state, blobs = fitted.model.to_state(description.get("horizons", ()))
     contents: dict[str, bytes] = {
         "bundle.json": _json(
@@ -111,14 +158,12 @@ def save_bundle(
     }
     for name, data in blobs.items():
         contents[name] = data
+    if support is not None:
+        contents[_SUPPORT] = _json(support.to_state())
     sums = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(contents.items())
     )
-    with atomic_folder(path) as folder:
-        for name, data in contents.items():
-            (folder / name).write_bytes(data)
-        (folder / _SUMS).write_bytes(sums.encode())
-    return hashlib.sha256(sums.encode()).hexdigest()
+    return contents, sums
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -164,7 +209,11 @@ def load_bundle(path: str | Path) -> Bundle:
     if getattr(model, "n_features_in_", len(encoder.kept)) != len(encoder.kept):
         raise BundleError("The model and its encoder must agree on the number of features.")
     study = _object(contents["study.json"], "study.json")
-    return Bundle(description, study, EncodedModel.from_parts(encoder, model), digest)
+    support = None
+    if _SUPPORT in contents:
+        support = Support.from_state(_object(contents[_SUPPORT], _SUPPORT), encoder)
+    fitted = EncodedModel.from_parts(encoder, model)
+    return Bundle(description, study, fitted, digest, folder, support)
 
 
 def _verified(folder: Path) -> tuple[dict[str, bytes], str]:

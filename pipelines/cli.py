@@ -19,6 +19,7 @@ from biomarker import __version__
 from biomarker.errors import (
     BiomarkerError,
     BundleError,
+    ClaimError,
     CohortError,
     NotEstimableError,
     OutcomeError,
@@ -39,6 +40,7 @@ _EXITS: tuple[tuple[type[BiomarkerError], int], ...] = (
     (OutcomeError, EXIT_DATA),
     (NotEstimableError, EXIT_DATA),
     (BundleError, EXIT_MODEL),
+    (ClaimError, EXIT_MODEL),
     (SchemaError, EXIT_MODEL),
     (StorageError, EXIT_STORAGE),
     (TrackingError, EXIT_STORAGE),
@@ -212,6 +214,7 @@ def check(
 @click.option("--inner-folds", type=int, help="Folds for tuning, inside each outer fold.")
 @click.option("--seed", type=int, help="Seed of every random choice.")
 @click.option("--jobs", type=int, help="Processes; 0 takes every core.")
+@click.option("--refits", type=int, help="Refits of the model kept, for stability; 0 for none.")
 @click.option(
     "--out", metavar="FOLDER", help="Report and bundles. Default: biomarker-output/STUDY."
 )
@@ -261,6 +264,8 @@ def train(
         return
     from pipelines.terminal import table
 
+    for doubt in result.doubts:
+        click.echo(f"Please report: a number that no artefact holds. {doubt}", err=True)
     for rows in result.performance_tables():
         click.echo(table(rows) + "\n")
     if result.run.evidence is not None:
@@ -344,24 +349,30 @@ def evidence(
 
 
 @main.command()
-@click.argument("run")
-@click.option("--out", required=True, metavar="FILE", help="Where to write the HTML report.")
+@click.argument("runs", nargs=-1, metavar="RUN [RUN]")
+@click.option("--compare", is_flag=True, help="Say what changed from the first RUN to the second.")
+@click.option("--out", metavar="FILE", help="Where to write the HTML page.")
 @_store_flag
+@_json_flag
 @_guarded
-def report(run: str, out: str, store: str | None) -> None:
-    """Fetch the report of a tracked run.
+def report(
+    runs: tuple[str, ...], compare: bool, out: str | None, store: str | None, as_json: bool
+) -> None:
+    """Fetch the report of a tracked run, or compare two runs.
 
-    RUN is a run id, or a study's name for its latest run.
+    RUN is a run id, or a study's name for its latest run; NAME~1 is the run before that.
 
     \b
-    Example:
+    Examples:
       biomarker report gbsg2 --out report.html
+      biomarker report --compare gbsg2~1 gbsg2 --out changes.html
     """
-    from pipelines.storage import write_text
-    from pipelines.tracking import stored_report
+    from pipelines.report_command import compare_reports, fetch_report
 
-    write_text(out, stored_report(run, store))
-    click.echo(f"Report: {out}")
+    if compare:
+        click.echo(compare_reports(runs, out, store, as_json))
+    else:
+        click.echo(fetch_report(runs, out, store, as_json))
 
 
 @main.command()
@@ -372,6 +383,11 @@ def report(run: str, out: str, store: str | None) -> None:
 )  # fmt: skip
 @click.option("--out", required=True, metavar="FILE", help=".parquet or .csv")
 @click.option("--drivers", type=click.IntRange(0, 50), default=0, help="Top contributions per row.")
+@click.option("--single-file", is_flag=True, help="Join the parts of a long job into one file.")
+@click.option("--restart", is_flag=True, help="Discard what another, interrupted job left.")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="0: every core.")
+@click.option("--engine", type=click.Choice(["local", "dask"]), default="local", help="Where.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://127.0.0.1:8786.")
 @_store_flag
 @_undeclared_flag
 @_json_flag
@@ -381,31 +397,55 @@ def score(
     model: str,
     out: str,
     drivers: int,
+    single_file: bool,
+    restart: bool,
+    threads: int,
+    engine: str,
+    scheduler: str | None,
     store: str | None,
     allow_undeclared: bool,
     as_json: bool,
 ) -> None:
-    """Score a cohort file: one output row per input row.
+    """Score a cohort file of any length: one output row per input row.
+
+    FILE may be a folder or a pattern of files too. Beyond 131,072 rows the output is a folder of
+    parts with a manifest, and the same command takes up a job that was interrupted.
 
     Exit code 5 when some rows were refused: they are in the output, without a number and with
     the reason.
 
     \b
-    Example:
+    Examples:
       biomarker score new.csv --model models:/il2-os@champion --out scores.parquet
+      biomarker score "cohorts/2026-*.parquet" --model bundle --out scores.parquet --drivers 3
     """
+    from pipelines.engine import engine_named
     from pipelines.scoring import resolve_bundle
-    from pipelines.scoring import score as run_scoring
+    from pipelines.scoring_job import score_file
+    from pipelines.terminal import Progress
 
     _keep_input(file, out)
     bundle = resolve_bundle(model, store)
-    scored = run_scoring(file, bundle, out=out, drivers=drivers, allow_undeclared=allow_undeclared)
+    done = score_file(
+        file,
+        bundle,
+        out,
+        drivers=drivers,
+        allow_undeclared=allow_undeclared,
+        single_file=single_file,
+        restart=restart,
+        engine=engine_named(engine, threads, scheduler),
+        progress=Progress(),
+    )
     body = {
-        "rows": scored.table.num_rows,
+        "rows": done.rows,
         "out": out,
-        "status": scored.counts,
-        "reasons": scored.reasons,
-        "undeclared_columns": list(scored.ignored),
+        "status": done.counts,
+        "reasons": done.reasons,
+        "undeclared_columns": list(done.ignored),
+        "chunks": done.chunks,
+        "chunks_done_before": done.chunks_done_before,
+        "join_seconds": round(done.join_seconds, 3),
         "model": bundle.description["name"],
         "bundle": bundle.digest,
     }
@@ -413,7 +453,11 @@ def score(
         click.echo(json.dumps(body, indent=1))
     else:
         _tell_scores(body)
-    if scored.counts["refused"]:
+    if done.counts["refused"]:
+        from pipelines.terminal import table
+
+        rows = [{"reason": name, "rows": n} for name, n in done.reasons.items()]
+        click.echo(f"{done.counts['refused']:,} row(s) refused:\n{table(rows)}", err=True)
         sys.exit(EXIT_PARTIAL)
 
 

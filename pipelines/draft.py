@@ -15,6 +15,7 @@ import tomli_w
 
 from biomarker.errors import CohortError
 from biomarker.parsing import ParseRule, State, is_plain, to_arrow
+from biomarker.reporting import Reporting
 
 __all__ = ["draft_study"]
 
@@ -121,7 +122,21 @@ def draft_study(table: pa.Table, name: str) -> str:
         body = tomli_w.dumps({"columns": {column.name: spec}}).replace("[columns]\n", "").strip()
         parts.append(f"# {note}\n{body}\n" if note else f"{body}\n")
     parts += _endpoints(seen, roles, pairs)
+    parts.append(_reporting())
     return "\n".join(parts)
+
+
+def _reporting() -> str:
+    """The ``[reporting]`` table, every line commented out: answers only the author has."""
+    lines = [
+        "# Answers for the evidence pack that only the author has; what is left out is marked",
+        "# there as needing the author.",
+        "# [reporting]",
+    ]
+    lines += [
+        f'# {name} = ""  # {known.description}' for name, known in Reporting.model_fields.items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _study_name(name: str) -> str:

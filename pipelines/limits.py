@@ -10,7 +10,7 @@ from pipelines.evidence import Evidence
 from pipelines.results import ModelRun, TimePlan
 from pipelines.summary import CohortSummary, EndpointSummary
 
-__all__ = ["beats_chance", "find_limits"]
+__all__ = ["beats_chance", "find_limits", "rarer_count", "required_patients"]
 
 _MAIN = {"survival": "uno_concordance_index", "response": "roc_auc"}
 _SELECTION = {"survival": "integrated Brier skill", "response": "log loss"}
@@ -82,14 +82,13 @@ def _events(
         if not fitted:
             continue
         features = max(len(m.fitted.encoder_.feature_names) for m in fitted)
-        scarce = endpoint.n_events
-        if endpoint.kind == "response":
-            scarce = min(scarce, endpoint.n_patients - scarce)
+        scarce = rarer_count(endpoint)
         if scarce < _EVENTS_PER_FEATURE * features:
+            required = required_patients(endpoint, features, plans)
             found.append(
                 f"{endpoint.label} is exploratory: {scarce} {_rarer(endpoint)} for {features} "
                 f"candidate features ({scarce / features:.1f} each, where {_EVENTS_PER_FEATURE} is "
-                f"a usual floor). About {_required(endpoint, features, plans):,} patients would "
+                f"a usual floor). About {required:,} patients would "
                 "be needed for features that explain 15% of what can be explained (Riley et al.); "
                 "the models are shrunk, and their coefficients unstable."
             )
@@ -104,7 +103,16 @@ def _rarer(endpoint: EndpointSummary) -> str:
     return "responses" if few else "non-responses"
 
 
-def _required(endpoint: EndpointSummary, features: int, plans: Mapping[str, TimePlan]) -> int:
+def rarer_count(endpoint: EndpointSummary) -> int:
+    """Patients with the rarer of the two outcomes; events, where time is followed."""
+    if endpoint.kind == "response":
+        return min(endpoint.n_events, endpoint.n_patients - endpoint.n_events)
+    return endpoint.n_events
+
+
+def required_patients(
+    endpoint: EndpointSummary, features: int, plans: Mapping[str, TimePlan]
+) -> int:
     """Patients needed by Riley's criteria at this cohort's event rate."""
     if endpoint.kind == "response":
         share = endpoint.n_events / endpoint.n_patients

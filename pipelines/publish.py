@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from biomarker.validation.performance import PerformanceEstimate
 from pipelines.evidence import Evidence
 from pipelines.limits import beats_chance
+from pipelines.noise import NOISE_FILE, noise_record
 from pipelines.results import ModelRun, StudyRun, performance_table, settings_table
-from pipelines.summary import design_words
+from pipelines.run_note import best_tags, dataset_card, evidence_note, model_note, run_note
+from pipelines.summary import design_words, summarise
 from pipelines.tracking import StudyTracker
 from pipelines.tracking_store import store_faults
 
@@ -25,8 +28,20 @@ def track_run(
     bundles: Mapping[str, Path],
     store: str | Path | None,
     run_name: str | None,
+    pack: Mapping[str, str] | None = None,
 ) -> tuple[str, dict[str, dict[str, int]]]:
     """Log a parent run and a child per model; register every bundle.
+
+    Parameters
+    ----------
+    run : StudyRun
+    html : str
+        The report.
+    bundles : mapping of str to path
+    store : path or URI, optional
+    run_name : str, optional
+    pack : mapping of str to str, optional
+        Files of the evidence pack, logged under ``evidence-pack``.
 
     Returns
     -------
@@ -39,7 +54,8 @@ def track_run(
         If the store refuses a step; a run that was opened is marked failed.
     """
     with store_faults():
-        return _track(StudyTracker(run.summary.study, store), run, html, bundles, run_name)
+        tracker = StudyTracker(run.summary.study, store)
+        return _track(tracker, run, html, bundles, run_name, pack or {})
 
 
 def track_evidence(
@@ -67,6 +83,9 @@ def track_evidence(
             {"alpha": evidence.alpha, "seed": evidence.seed, "source": source_name},
         )
         try:
+            summary = summarise(evidence.cohort)
+            tracker.note(run_id, evidence_note(evidence, summary))
+            tracker.dataset(run_id, dataset_card(summary, source_name))
             _log_evidence(tracker, run_id, evidence)
             if html:
                 tracker.text(run_id, html, "evidence.html")
@@ -84,6 +103,7 @@ def _track(
     html: str,
     bundles: Mapping[str, Path],
     run_name: str | None,
+    pack: Mapping[str, str],
 ) -> tuple[str, dict[str, dict[str, int]]]:
     """As :func:`track_run`, on an open tracker."""
     summary = run.summary
@@ -101,6 +121,8 @@ def _track(
             "source": run.source_name,
         },
     )
+    # Models of several runs stand side by side on MLflow's compare page.
+    tags["biomarker.run"] = run_name or f"{summary.study} {run.started}"
     registered: dict[str, dict[str, int]] = {}
     try:
         for model in run.models:
@@ -113,6 +135,8 @@ def _track(
                 aliases["candidate"] = version
                 tracker.alias(name, "candidate", version)
         _log_study(tracker, parent, run, html)
+        for name, text in pack.items():
+            tracker.text(parent, text, f"evidence-pack/{name}")
     except BaseException:
         with contextlib.suppress(Exception):  # the first fault is the one to tell
             tracker.finish("FAILED")
@@ -131,13 +155,25 @@ def _log_study(tracker: StudyTracker, parent: str, run: StudyRun, html: str) -> 
     tracker.json(parent, dict(run.software), "software.json")
     tracker.json(parent, list(run.limits), "limits.json")
     rows = [
-        {"endpoint": model.endpoint, "model": model.name, **row}
+        # MLflow's pages put tables of several runs side by side by their first column.
+        {
+            "name": f"{model.endpoint}.{model.name}.{_metric_name(estimate)}",
+            "endpoint": model.endpoint,
+            "model": model.name,
+            **row,
+        }
         for model in run.models
-        for row in performance_table(model.nested)
+        for estimate, row in zip(
+            model.nested.performance, performance_table(model.nested), strict=True
+        )
     ]
-    columns = list(rows[0])
-    table = {"columns": columns, "data": [[row[c] for c in columns] for row in rows]}
-    tracker.json(parent, table, "tables/performance.json")
+    tracker.table(parent, {key: [row[key] for row in rows] for key in rows[0]}, "performance")
+    tracker.note(parent, run_note(run))
+    tracker.tags(parent, best_tags(run.best))
+    tracker.dataset(parent, dataset_card(run.summary, run.source_name))
+    if run.readings:
+        readings = {endpoint: found.to_dict() for endpoint, found in run.readings.items()}
+        tracker.json(parent, readings, "explanations.json")
     if run.evidence is not None:
         _log_evidence(tracker, parent, run.evidence)
     for name, svg in report_figures(run).items():
@@ -155,9 +191,7 @@ def _log_evidence(tracker: StudyTracker, run_id: str, evidence: Evidence) -> Non
     records = [verdict.record() for verdict in evidence.verdicts]
     if not records:
         return
-    columns = list(records[0])
-    table = {"columns": columns, "data": [[r[c] for c in columns] for r in records]}
-    tracker.json(run_id, table, "tables/evidence.json")
+    tracker.table(run_id, {key: [r[key] for r in records] for key in records[0]}, "evidence")
     tags, metrics = {}, {"evidence.tests_of_this_dataset": float(evidence.n_tests)}
     for record in records:
         name = f"evidence.{record['endpoint']}.{record['marker']}"
@@ -199,8 +233,12 @@ def _log_model(
         {
             "folds": _fold_table(model),
             **_importance_table(model),
+            **_stability_table(run, model),
         },
     )
+    tracker.json(child, noise_record(run.cohort, model), NOISE_FILE)
+    tracker.note(child, model_note(run, model))
+    tracker.dataset(child, dataset_card(run.summary, run.source_name))
     key = f"{model.endpoint}-{model.name}"
     return tracker.model(child, bundles[key], key, name, own)
 
@@ -213,12 +251,36 @@ def _importance_table(model: ModelRun) -> dict[str, dict[str, list[Any]]]:
     return {"importance": {key: [row[key] for row in importance] for key in importance[0]}}
 
 
+def _stability_table(run: StudyRun, model: ModelRun) -> dict[str, dict[str, list[Any]]]:
+    """Importance and rank over bootstrap refits of the model kept; none where it is withheld."""
+    reading = run.readings.get(model.endpoint)
+    if reading is None or reading.examination is None or run.best[model.endpoint] != model.name:
+        return {}
+    found = reading.examination.stability
+    if found.withheld or not found.units:
+        return {}
+    rows = [
+        {
+            "source": ", ".join(unit.members),
+            "mean_absolute": unit.importance,
+            "low": unit.bootstrap.low,
+            "high": unit.bootstrap.high,
+            "rank": unit.rank,
+            "rank_low": unit.bootstrap.rank_low,
+            "rank_high": unit.bootstrap.rank_high,
+            "first_in": unit.bootstrap.top[0],
+            "n_refits": found.n_refits["bootstrap"],
+        }
+        for unit in found.units
+    ]
+    return {"stability": {key: [row[key] for row in rows] for key in rows[0]}}
+
+
 def metric_names(model: ModelRun) -> dict[str, float]:
     """Performance under stable names: metric, ``_low`` and ``_high``, horizon appended."""
     metrics: dict[str, float] = {}
     for estimate in model.nested.performance:
-        at = estimate.horizon is not None and estimate.metric in _AT_HORIZON
-        name = f"{estimate.metric}_{estimate.horizon:g}" if at else estimate.metric
+        name = _metric_name(estimate)
         for suffix, value in (
             ("", estimate.value),
             ("_low", estimate.low),
@@ -227,6 +289,12 @@ def metric_names(model: ModelRun) -> dict[str, float]:
             if value is not None and math.isfinite(value):
                 metrics[name + suffix] = float(value)
     return metrics
+
+
+def _metric_name(estimate: PerformanceEstimate) -> str:
+    """A metric's name in the store; a limit that the data set is no part of it."""
+    at = estimate.horizon is not None and estimate.metric in _AT_HORIZON
+    return f"{estimate.metric}_{estimate.horizon:g}" if at else estimate.metric
 
 
 _AT_HORIZON = {

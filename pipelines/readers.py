@@ -10,7 +10,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ import pyarrow.compute as pc
 
 from biomarker.errors import CohortError, Fault
 
-__all__ = ["FileTable", "read_table", "read_table_from"]
+__all__ = [
+    "FileTable",
+    "check_block",
+    "distinct",
+    "file_fault",
+    "header_of",
+    "parse_block",
+    "read_table",
+    "read_table_from",
+]
 
 Positions = npt.NDArray[np.int64]
 
@@ -101,11 +110,11 @@ def _read_parquet(name: str, data: bytes) -> FileTable:
     import pyarrow.parquet as pq
 
     if not data:
-        raise _file_fault(name, None, "empty", "no bytes", "a Parquet file")
+        raise file_fault(name, None, "empty", "no bytes", "a Parquet file")
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError):
-        raise _file_fault(
+        raise file_fault(
             name, None, "damaged file", "bytes that are no Parquet table", "a whole Parquet file"
         ) from None
     return FileTable(table, "row", name)
@@ -120,29 +129,40 @@ def _unzipped(name: str, data: bytes) -> bytes:
                 out += chunk
                 suspicious = len(out) > _RATIO_CHECKED_FROM
                 if suspicious and len(out) > _MAX_GZIP_RATIO * len(data):
-                    raise _file_fault(
+                    raise file_fault(
                         name, None, "suspicious compression",
                         f"more than {_MAX_GZIP_RATIO} bytes from each compressed one",
                         "an ordinary compressed table",
                     )  # fmt: skip
                 if len(out) > _MAX_GZIP_BYTES:
-                    raise _file_fault(name, None, "too large", "over 8 GiB expanded", "less")
+                    raise file_fault(name, None, "too large", "over 8 GiB expanded", "less")
     except (OSError, EOFError, zlib.error):
-        raise _file_fault(
+        raise file_fault(
             name, None, "damaged file", "a gzip stream that breaks off", "a whole gzip file"
         ) from None
     return bytes(out)
 
 
 def _read_text(name: str, data: bytes, delimiter: str) -> FileTable:
-    _check_bytes(name, data)
+    lines = check_block(name, data, delimiter)
+    names = header_of(name, data, delimiter)
+    table = parse_block(name, data, delimiter, lines, names)
+    return FileTable(table.slice(1).rename_columns(names), "line", name, lines)
+
+
+def check_block(name: str, data: bytes, delimiter: str, first: int = 1) -> Positions | None:
+    """Refuse damaged text: a whole file, or whole records that begin on line ``first``.
+
+    Returns
+    -------
+    ndarray of int, or None
+        Line, within the data, of every record after the first; None where each has one line.
+    """
+    _check_bytes(name, data, first)
     quotes = _quotes(data)
-    _check_quotes(name, data, delimiter, quotes)
-    _check_lines(name, data, quotes)
-    lines = _row_lines(data, quotes) if len(quotes) else None
-    table = _parsed(name, data, delimiter, lines)
-    _check_header(name, table.column_names, delimiter)
-    return FileTable(table, "line", name, lines)
+    _check_quotes(name, data, delimiter, quotes, first)
+    _check_lines(name, data, quotes, first)
+    return _row_lines(data, quotes) if len(quotes) else None
 
 
 def _quotes(data: bytes) -> Positions:
@@ -150,7 +170,9 @@ def _quotes(data: bytes) -> Positions:
     return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord('"'))
 
 
-def _check_quotes(name: str, data: bytes, delimiter: str, quotes: Positions) -> None:
+def _check_quotes(
+    name: str, data: bytes, delimiter: str, quotes: Positions, first: int = 1
+) -> None:
     """Refuse quotes that do not enclose a whole field; readers differ on what they would mean.
 
     An opening quote begins a field and a closing one ends it, or the two are neighbours: a quote
@@ -164,8 +186,8 @@ def _check_quotes(name: str, data: bytes, delimiter: str, quotes: Positions) -> 
     if len(stray) == 0 and len(quotes) % 2:
         stray = quotes[-1:]
     if len(stray):
-        raise _file_fault(
-            name, data.count(b"\n", 0, int(stray.min())) + 1, "stray quote",
+        raise file_fault(
+            name, data.count(b"\n", 0, int(stray.min())) + first, "stray quote",
             "a quote that opens or closes inside a field, or is left open",
             "quotes around whole fields",
             'Close it, or write the field as "..." with each quote inside doubled.',
@@ -179,58 +201,79 @@ def _among(allowed: bytes) -> npt.NDArray[np.bool_]:
     return table
 
 
-def _check_lines(name: str, data: bytes, quotes: Positions) -> None:
+def _check_lines(name: str, data: bytes, quotes: Positions, first: int = 1) -> None:
     """Refuse blank lines and a last line that breaks off."""
     for blank in re.finditer(rb"(?:^|\n)(?=\r?\n)", data):
         if np.searchsorted(quotes, blank.start()) % 2 == 0:
-            raise _file_fault(
-                name, data.count(b"\n", 0, blank.end()) + 1, "blank line", "nothing",
+            raise file_fault(
+                name, data.count(b"\n", 0, blank.end()) + first, "blank line", "nothing",
                 "one patient on every line", "Remove the line.",
             )  # fmt: skip
     if not data.endswith(b"\n"):
-        raise _file_fault(
-            name, data.count(b"\n") + 1, "truncated", "a last line without a line end",
+        raise file_fault(
+            name, data.count(b"\n") + first, "truncated", "a last line without a line end",
             "every line ended", "The file may be cut off; if it is whole, end its last line.",
         )  # fmt: skip
 
 
-def _check_bytes(name: str, data: bytes) -> None:
-    """Refuse what a table reader would silently bend."""
+def _check_bytes(name: str, data: bytes, first: int = 1) -> None:
+    """Refuse what a table reader would silently bend; the data begin on line ``first``."""
     if not data:
-        raise _file_fault(name, None, "empty", "no bytes", "a header line and one line a patient")
+        raise file_fault(name, None, "empty", "no bytes", "a header line and one line a patient")
     for mark, words in (
         (b"\xef\xbb\xbf", "a UTF-8 byte-order mark"),
         (b"\xff\xfe", "a UTF-16 byte-order mark"),
         (b"\xfe\xff", "a UTF-16 byte-order mark"),
     ):
-        if data.startswith(mark):
-            raise _file_fault(
+        if first == 1 and data.startswith(mark):
+            raise file_fault(
                 name, 1, "byte-order mark", words, "plain UTF-8",
                 "Save as UTF-8 without a byte-order mark: in Excel choose 'CSV (comma delimited)', "
                 "not 'CSV UTF-8' or 'Unicode text'.",
             )  # fmt: skip
     nul = data.find(b"\0")
     if nul >= 0:
-        raise _file_fault(
-            name, data.count(b"\n", 0, nul) + 1, "NUL byte", "a NUL byte", "text only",
+        raise file_fault(
+            name, data.count(b"\n", 0, nul) + first, "NUL byte", "a NUL byte", "text only",
             "The file is damaged or no text; export it again.",
         )  # fmt: skip
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _file_fault(
-            name, data.count(b"\n", 0, error.start) + 1, "encoding", "bytes that are not UTF-8",
+        raise file_fault(
+            name, data.count(b"\n", 0, error.start) + first, "encoding", "bytes that are not UTF-8",
             "UTF-8 throughout", "Save the file as UTF-8; it may mix two encodings.",
         ) from None  # fmt: skip
-    bare = data.replace(b"\r\n", b"\n").find(b"\r")
-    if bare >= 0:
-        raise _file_fault(
+    if b"\r" in data and data.replace(b"\r\n", b"\n").find(b"\r") >= 0:
+        raise file_fault(
             name, None, "line ends", "carriage returns that end no line",
             "line feed, or carriage return and line feed", "Save with Unix or Windows line ends.",
         )  # fmt: skip
 
 
-def _parsed(name: str, data: bytes, delimiter: str, lines: Positions | None) -> pa.Table:
+def header_of(name: str, data: bytes, delimiter: str) -> list[str]:
+    """Column names of the first line."""
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    try:
+        names = next(csv.reader(text, delimiter=delimiter))
+    except csv.Error:
+        raise file_fault(
+            name, 1, "damaged file", "a header no table has", "a line of column names"
+        ) from None
+    _check_header(name, names, delimiter)
+    return names
+
+
+def parse_block(
+    name: str,
+    data: bytes,
+    delimiter: str,
+    lines: Positions | None,
+    names: list[str],
+    first: int = 1,
+    wanted: Sequence[int] | None = None,
+) -> pa.Table:
+    """Every record of the data as text, the header line among them where it is there."""
     import pyarrow.csv as pa_csv
 
     wrong: list[tuple[int | None, int, int]] = []
@@ -239,20 +282,13 @@ def _parsed(name: str, data: bytes, delimiter: str, lines: Positions | None) -> 
         wrong.append((row.number, row.actual_columns, row.expected_columns))
         return "skip"
 
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-    try:
-        names = next(csv.reader(text, delimiter=delimiter))
-    except csv.Error:
-        raise _file_fault(
-            name, 1, "damaged file", "a header no table has", "a line of column names"
-        ) from None
+    every = [str(i) for i in range(len(names))]
+    kept = every if wanted is None else [str(i) for i in wanted]
     try:
         table = pa_csv.read_csv(
             io.BytesIO(data),
             read_options=pa_csv.ReadOptions(
-                use_threads=False,
-                block_size=_block(data),
-                column_names=[str(i) for i in range(len(names))],
+                use_threads=False, block_size=_block(data), column_names=every
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=delimiter,
@@ -261,19 +297,21 @@ def _parsed(name: str, data: bytes, delimiter: str, lines: Positions | None) -> 
                 invalid_row_handler=note,
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types={str(i): pa.string() for i in range(len(names))},
+                column_types={i: pa.string() for i in kept},
                 strings_can_be_null=False,
+                include_columns=kept,
             ),
         )
     except pa.ArrowInvalid:
-        raise _file_fault(
+        raise file_fault(
             name, None, "damaged file", "text that is no table", "a delimited table",
             "Check the quotes: one may be left open.",
         ) from None  # fmt: skip
     if wrong:
         faults = tuple(
             Fault(
-                _as_row(number, lines), "(line)", "wrong number of fields",
+                None if number is None else _as_row(number, lines) + first - 1,
+                "(line)", "wrong number of fields",
                 f"{actual} fields", f"{expected} fields",
                 "Quote values that hold the delimiter; the line may be cut off or blank.",
             )
@@ -283,14 +321,12 @@ def _parsed(name: str, data: bytes, delimiter: str, lines: Positions | None) -> 
             f"Every line of '{name}' must have {wrong[0][2]} fields; {len(wrong)} line(s) do not.",
             faults,
         )
-    return table.slice(1).rename_columns(names)
+    return table
 
 
-def _as_row(number: int | None, lines: Positions | None) -> int | None:
+def _as_row(number: int, lines: Positions | None) -> int:
     """Row whose plain file line (row + 2) is where the reader's record ``number`` begins."""
-    if number is None:
-        return None
-    return number - 2 if lines is None else int(lines[number - 2]) - 2
+    return number - 2 if lines is None or number < 2 else int(lines[number - 2]) - 2
 
 
 def _block(data: bytes) -> int:
@@ -302,7 +338,7 @@ def _check_header(name: str, header: list[str], delimiter: str) -> None:
     if len(header) == 1:
         for other, words in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
             if other != delimiter and other in header[0]:
-                raise _file_fault(
+                raise file_fault(
                     name, 1, "delimiter", f"a header divided by {words}",
                     "tabs (.tsv)" if delimiter == "\t" else "commas (.csv)",
                     "Export with the right delimiter or rename the file.",
@@ -316,9 +352,10 @@ def _row_lines(data: bytes, quotes: Positions) -> Positions:
     return np.asarray(ends_row[:-1] + 2, dtype=np.int64)
 
 
-def _file_fault(
+def file_fault(
     name: str, line: int | None, kind: str, found: str, allowed: str, advice: str = ""
 ) -> CohortError:
+    """A fault of the file itself, with the line it stands on where there is one."""
     where = f"line {line} of '{name}'" if line else f"'{name}'"
     message = f"{where}: {kind}; found {found}, allowed is {allowed}."
     row = None if line is None else line - 2

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,13 @@ from biomarker.validation.nested import NestedResult
 from pipelines.evidence import Evidence
 from pipelines.summary import CohortSummary
 
+if TYPE_CHECKING:
+    from biomarker.explain.benefit import BenefitAttribution, WithheldBenefit
+    from biomarker.explain.over_time import TimeAttribution
+    from pipelines.refits import Examination
+
 __all__ = [
+    "EndpointReading",
     "ModelRun",
     "StudyRun",
     "TimePlan",
@@ -67,6 +73,33 @@ class ModelRun:
 
 
 @dataclass(frozen=True, eq=False)
+class EndpointReading:
+    """How far the model kept for an endpoint may be read.
+
+    Attributes
+    ----------
+    examination : Examination or None
+        Stability and null band over refits; None where none were asked for or estimable.
+    over_time : TimeAttribution or None
+        Survival endpoints alone, where the model is above chance.
+    benefit : BenefitAttribution or WithheldBenefit
+    """
+
+    examination: Examination | None
+    over_time: TimeAttribution | None
+    benefit: BenefitAttribution | WithheldBenefit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Aggregates as JSON-able data; a reason where something is withheld."""
+        split = getattr(self.benefit, "to_dict", None)
+        return {
+            "refits": None if self.examination is None else self.examination.to_dict(),
+            "over_time": None if self.over_time is None else self.over_time.to_dict(),
+            "benefit": asdict(self.benefit) if split is None else split(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class StudyRun:
     """Everything one ``train`` call found.
 
@@ -84,6 +117,8 @@ class StudyRun:
         Package to version.
     evidence : Evidence or None
         Verdicts on the markers; None where they were not asked for.
+    readings : mapping of str to EndpointReading
+        By endpoint; empty where models were fitted without explaining them further.
     """
 
     cohort: Cohort
@@ -97,6 +132,7 @@ class StudyRun:
     started: str
     source_name: str
     evidence: Evidence | None = None
+    readings: Mapping[str, EndpointReading] = field(default_factory=dict)
 
 
 def performance_table(nested: NestedResult) -> list[dict[str, Any]]:

@@ -19,17 +19,25 @@ __all__ = [
     "atomic_folder",
     "ready_folder",
     "sha256_file",
+    "storage_error",
+    "sync_folder",
     "write_bytes",
     "write_text",
 ]
 
 
 @contextlib.contextmanager
-def atomic_file(path: str | Path) -> Iterator[Path]:
+def atomic_file(path: str | Path, needed: int | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it into place only when the block succeeds.
 
     The file is flushed to the disk before the rename and the folder after it, so that a reader,
     or a machine that loses power, meets the old file or the new one.
+
+    Parameters
+    ----------
+    path : path
+    needed : int, optional
+        Bytes the whole file takes, where that is known beforehand: said when there is no room.
 
     Raises
     ------
@@ -44,11 +52,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except StorageError:
         raise
     except OSError as error:
-        raise _storage_error(path, error, _size(temporary)) from None
+        raise storage_error(path, error, needed or _size(temporary)) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -74,16 +82,16 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 with inner.open("rb+") as handle:
                     os.fsync(handle.fileno())
             else:
-                _sync_folder(inner)
-        _sync_folder(temporary)
+                sync_folder(inner)
+        sync_folder(temporary)
         if path.exists():
             path.rename(retired)
         temporary.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except StorageError:
         raise
     except OSError as error:
-        raise _storage_error(path, error, None) from None
+        raise storage_error(path, error, None) from None
     finally:
         if retired.exists() and not path.exists():
             retired.rename(path)
@@ -110,9 +118,9 @@ def ready_folder(folder: str | Path) -> None:
         ) from None
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
     """Write a whole file or leave the old one; errors as :func:`atomic_file`."""
-    with atomic_file(path) as temporary:
+    with atomic_file(path, len(data)) as temporary:
         temporary.write_bytes(data)
 
 
@@ -134,7 +142,8 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have a folder's entries on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -142,7 +151,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _storage_error(path: Path, error: OSError, needed: int | None) -> StorageError:
+def storage_error(path: Path, error: OSError, needed: int | None = None) -> StorageError:
+    """What the system said on a write, in words, with the bytes it would have taken."""
     what = {
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the quota is used up",

@@ -6,40 +6,25 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from biomarker import __version__
 from biomarker.errors import TrackingError
-from pipelines.tracking_store import artifact_location, open_store, quiet_mlflow
+from pipelines.tracking_served import write_served_model
+from pipelines.tracking_store import artifact_location, open_store
 
 __all__ = [
     "StudyTracker",
     "promote",
     "registered_bundle",
     "serve_ui",
-    "serving_requirements",
-    "stored_report",
 ]
-
-_SERVING = (
-    "mlflow",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "scikit-learn",
-    "scipy",
-    "xgboost-cpu",
-)
 
 
 class StudyTracker:
@@ -68,7 +53,10 @@ class StudyTracker:
             try:
                 return str(
                     self.client.create_experiment(
-                        self.study, artifact_location=artifact_location(store, self.study)
+                        self.study,
+                        artifact_location=artifact_location(store, self.study),
+                        # MLflow's word for training models, as against work on language models.
+                        tags={"mlflow.experimentKind": "custom_model_development"},
                     )
                 )
             except MlflowException:
@@ -120,7 +108,7 @@ class StudyTracker:
         run_id = self._new_run(name, tags, params, parent=self.run_id)
         self.metrics(run_id, metrics)
         for file, table in tables.items():
-            self.json(run_id, {"columns": list(table), "data": _rows(table)}, f"tables/{file}.json")
+            self.table(run_id, table, file)
         self.client.set_terminated(run_id, "FINISHED")
         return run_id
 
@@ -152,6 +140,36 @@ class StudyTracker:
         """Log a JSON artifact."""
         self.text(run_id, json.dumps(value, indent=1, sort_keys=True), name)
 
+    def table(self, run_id: str, table: Mapping[str, list[Any]], name: str) -> None:
+        """Log columns as a table that MLflow's pages show and compare, as its log_table does."""
+        self.json(run_id, {"columns": list(table), "data": _rows(table)}, f"tables/{name}.json")
+        listed = json.loads(
+            self.client.get_run(run_id).data.tags.get("mlflow.loggedArtifacts", "[]")
+        )
+        entry = {"path": f"tables/{name}.json", "type": "table"}
+        self.client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([*listed, entry]))
+
+    def note(self, run_id: str, markdown: str) -> None:
+        """Set the description MLflow shows above a run."""
+        self.client.set_tag(run_id, "mlflow.note.content", markdown[:5000])
+
+    def dataset(self, run_id: str, card: Mapping[str, Any]) -> None:
+        """Name a run's input: digest, declared columns and counts; its rows are nowhere."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        columns = [{"type": kind, "name": name, "required": True} for name, kind in card["columns"]]
+        # MLflow keeps 36 characters of a digest; the whole one is the run's tag.
+        data = Dataset(
+            name=card["name"][:500],
+            digest=card["digest"][:36],
+            source_type="local",
+            source=json.dumps({"uri": card["name"]}),
+            schema=json.dumps({"mlflow_colspec": columns}),
+            profile=json.dumps(card["profile"]),
+        )
+        tag = InputTag("mlflow.data.context", "training")
+        self.client.log_inputs(run_id, datasets=[DatasetInput(data, [tag])])
+
     def text(self, run_id: str, text: str, name: str) -> None:
         """Log a text artifact under its path in the run."""
         self.client.log_text(run_id, text, name)
@@ -171,7 +189,7 @@ class StudyTracker:
         )
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            _write_served_model(folder, bundle, logged.model_id, run_id, logged.artifact_location)
+            write_served_model(folder, bundle, logged.model_id, run_id, logged.artifact_location)
             self.client.log_model_artifacts(logged.model_id, str(folder))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
@@ -259,36 +277,6 @@ def promote(
     return chosen, former
 
 
-def stored_report(run: str, store: str | Path | None = None) -> str:
-    """The HTML report of a run, by run id or by study name (its latest run).
-
-    Raises
-    ------
-    TrackingError
-        If there is no such run or it has no report.
-    """
-    client = open_store(store)
-    import mlflow.artifacts
-    from mlflow.exceptions import MlflowException
-
-    run_id = run
-    experiment = client.get_experiment_by_name(run)
-    if experiment is not None:
-        found = client.search_runs(
-            [experiment.experiment_id],
-            filter_string="tags.`biomarker.kind` = 'study' and attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        run_id = found[0].info.run_id if found else run
-    try:
-        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/report.html"))
-    except (MlflowException, OSError):
-        raise TrackingError(
-            f"The tracking store must hold a finished run '{run}' with a report; it does not."
-        ) from None
-
-
 def serve_ui(port: int, store: str | Path | None = None) -> int:
     """Run MLflow's pages on the loopback address until stopped; returns its exit code."""
     client = open_store(store)
@@ -316,82 +304,6 @@ def _known(client: Any, name: str) -> str:
         then = "" if "champion" in aliases else f" To make a champion: biomarker promote {name}"
         return f"'{name}' has {listed or 'no aliases'}.{then}"
     return f"Registered are: {', '.join(sorted(names)) or 'none'}."
-
-
-def serving_requirements() -> list[str]:
-    """What scoring needs, pinned to what is installed; never this project's own name."""
-    pins = []
-    for name in _SERVING:
-        try:
-            pins.append(f"{name}=={metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            pins.append(f"xgboost=={metadata.version('xgboost')}")
-    return pins
-
-
-def _write_served_model(
-    folder: Path, bundle: Path, model_id: str, run_id: str, location: str
-) -> None:
-    """Save the models-from-code pyfunc, then take this machine's paths out of it."""
-    quiet_mlflow()
-    import yaml
-    from mlflow.models import Model
-
-    here = Path(__file__).resolve().parent
-    with tempfile.TemporaryDirectory() as scratch:
-        code = []
-        for package in (here.parent / "biomarker", here):
-            target = Path(scratch) / package.name
-            shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
-            code.append(str(target))
-        named = Path(scratch) / "bundle"
-        shutil.copytree(bundle, named)
-        with warnings.catch_warnings():
-            # MLflow suggests an input example, which it would store: rows of patients.
-            warnings.simplefilter("ignore", UserWarning)
-            import mlflow.pyfunc
-
-            mlflow.pyfunc.save_model(
-                path=str(folder),
-                python_model=str(here / "served_model.py"),
-                artifacts={"bundle": str(named)},
-                code_paths=code,
-                signature=_signature(bundle),
-                pip_requirements=serving_requirements(),
-                mlflow_model=Model(
-                    artifact_path=location, run_id=run_id, model_uuid=model_id, model_id=model_id
-                ),
-            )
-    for cache in list(folder.rglob("__pycache__")):
-        shutil.rmtree(cache)
-    listing = folder / "MLmodel"
-    content = yaml.safe_load(listing.read_text("utf-8"))
-    flavor = content["flavors"]["python_function"]
-    flavor["model_code_path"] = "served_model.py"
-    for artifact in flavor.get("artifacts", {}).values():
-        artifact["uri"] = artifact["path"]
-    content["artifact_path"] = f"models:/{model_id}"
-    listing.write_text(yaml.safe_dump(content, sort_keys=True), "utf-8")
-
-
-def _signature(bundle: Path) -> Any:
-    """Inputs by name, of any type (the bundle validates them, and never prints a value)."""
-    from mlflow.models.signature import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
-
-    from pipelines.bundle import load_bundle
-
-    loaded = load_bundle(bundle)
-    names = [column.name for column in loaded.encoder.columns]
-    optional_id = loaded.id_column
-    inputs = [ColSpec(AnyType(), name=name, required=False) for name in names]
-    if optional_id is not None:
-        inputs.insert(0, ColSpec(AnyType(), name=optional_id, required=False))
-    id_kind = "long" if optional_id is None else "string"
-    outputs = [ColSpec(id_kind, name=optional_id or "row")]
-    outputs += [ColSpec("double", name=name) for name in loaded.number_names]
-    outputs += [ColSpec("string", name=name) for name in ("status", "reason")]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
 def _rows(table: Mapping[str, list[Any]]) -> list[list[Any]]:

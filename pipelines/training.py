@@ -24,13 +24,14 @@ from biomarker.resampling import joint_strata, spawn
 from biomarker.study import Study, SurvivalEndpoint
 from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import validate_and_refit
-from pipelines.bundle import save_bundle
+from pipelines.bundle import bundle_digest, save_bundle
 from pipelines.evidence import Evidence, try_to_assess
+from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
 from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table, plain_value
 from pipelines.settings import resolve
-from pipelines.storage import ready_folder, write_text
+from pipelines.storage import atomic_folder, ready_folder, write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
 from pipelines.tracking_store import open_store
@@ -59,19 +60,25 @@ class TrainResult:
         The estimates, in memory.
     report : Path
         The HTML report.
+    pack : Path
+        Folder of the evidence pack.
     bundles : dict
         ``endpoint-model`` to the bundle folder.
     registered : dict
         Registered model name to {alias or model name: version}.
     run_id : str
         The parent run in the tracking store.
+    doubts : tuple of str
+        Sentences of the documents with a number that equals no computed value.
     """
 
     run: StudyRun
     report: Path
+    pack: Path
     bundles: Mapping[str, Path]
     registered: Mapping[str, Mapping[str, int]]
     run_id: str
+    doubts: tuple[str, ...] = ()
 
     def performance_tables(self) -> list[list[dict[str, Any]]]:
         """Headline performance for a terminal: a table an endpoint, a row a model."""
@@ -82,7 +89,7 @@ class TrainResult:
 
     def places(self) -> list[str]:
         """Where the results are, as lines for a person."""
-        lines = [f"Report   {self.report}", f"Run      {self.run_id}"]
+        lines = [f"Report   {self.report}", f"Pack     {self.pack}", f"Run      {self.run_id}"]
         lines += [f"Model    models:/{name}@candidate" for name in self.registered]
         return lines
 
@@ -92,6 +99,7 @@ class TrainResult:
             "study": self.run.summary.study,
             "run_id": self.run_id,
             "report": str(self.report),
+            "evidence_pack": str(self.pack),
             "bundles": {name: str(path) for name, path in self.bundles.items()},
             "registered": {name: dict(aliases) for name, aliases in self.registered.items()},
             "best": dict(self.run.best),
@@ -139,7 +147,7 @@ def train(
         the tests of the evidence.
     evidence : bool
         Whether to assess the markers too, each on every endpoint of the file.
-    flags : folds, repeats, inner_folds, seed, jobs
+    flags : folds, repeats, inner_folds, seed, jobs, refits
         Settings; an environment variable or the study's ``[training]`` table stands in for those
         not given.
 
@@ -150,6 +158,8 @@ def train(
     Raises
     ------
     CohortError, StudyError, UsageError, NotEstimableError, TrackingError, StorageError
+    ClaimError
+        If a document says more than the run's verdicts carry: nothing is published.
     """
     progress = Progress(quiet=True) if progress is None else progress
     progress.stage("reading the cohort")
@@ -167,6 +177,7 @@ def train(
         seed, jobs = (settings[key]["value"] for key in ("seed", "jobs"))
         found = try_to_assess(cohort, store, seed, progress, jobs)
     run = fit_study(cohort, settings, endpoints, name, progress, recorder, found)
+    run = explained(run, folder, progress)
     return _publish(run, folder, store, run_name, progress)
 
 
@@ -391,23 +402,42 @@ def _publish(
     progress: Progress,
 ) -> TrainResult:
     """Write report and bundles, log everything, register the models."""
+    from pipelines.pack.build import FOLDER, build_pack
+    from pipelines.pack.check import check_documents
     from pipelines.publish import track_run
     from pipelines.report import render_report
 
     progress.stage("drawing the report")
     html = render_report(run)
+    study = run.cohort.study.to_dict()
+    told = {f"{m.endpoint}-{m.name}": describe_bundle(run, m) for m in run.models}
+    progress.stage("filling the evidence pack")
+    pack = build_pack(
+        run,
+        {
+            name: bundle_digest(model.fitted, study, told[name])
+            for name, model in zip(told, run.models, strict=True)
+        },
+    )
+    # A document that claims beyond the verdicts stops the run before any is written.
+    doubts = check_documents(run, html, pack)
     report = folder / "report.html"
     write_text(report, html)
+    with atomic_folder(folder / FOLDER) as place:
+        for file, text in pack.files.items():
+            (place / file).parent.mkdir(exist_ok=True)
+            (place / file).write_bytes(text.encode())
     progress.stage("writing bundles")
     bundles = {}
-    for model in run.models:
-        path = folder / "bundles" / f"{model.endpoint}-{model.name}"
-        save_bundle(path, model.fitted, run.cohort.study.to_dict(), describe_bundle(run, model))
-        bundles[f"{model.endpoint}-{model.name}"] = path
+    for name, model in zip(told, run.models, strict=True):
+        bundles[name] = folder / "bundles" / name
+        save_bundle(bundles[name], model.fitted, study, told[name])
     progress.stage("tracking in MLflow")
-    run_id, registered = track_run(run, html, bundles, store, run_name)
+    run_id, registered = track_run(run, html, bundles, store, run_name, pack.files)
     progress.done()
-    return TrainResult(run, report, bundles, registered, run_id)
+    return TrainResult(
+        run, report, folder / FOLDER, bundles, registered, run_id, tuple(map(str, doubts))
+    )
 
 
 def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:

@@ -27,8 +27,10 @@ __all__ = [
     "SourceImportance",
     "attribute",
     "contributions",
+    "contributions_of",
     "driver_words",
     "drivers",
+    "mean_intervals",
     "to_shap",
 ]
 
@@ -199,14 +201,34 @@ def contributions(fitted: Any, X: npt.ArrayLike) -> Contributions:
     AdditivityError
         If a row and the base value miss the prediction by more than 1e-4.
     """
-    model, features = fitted.model, fitted.encode(np.asarray(X, dtype=np.float64))
+    features = fitted.encode(np.asarray(X, dtype=np.float64))
+    margin = np.asarray(fitted.model.predict_margin(features), dtype=np.float64)
+    return contributions_of(fitted, features, margin)
+
+
+def contributions_of(fitted: Any, features: npt.NDArray[Any], margin: Floats) -> Contributions:
+    """As :func:`contributions`, for features and margins that the caller has already.
+
+    Parameters
+    ----------
+    fitted : EncodedModel
+    features : ndarray, shape (n_patients, n_features)
+        From its encoder; single precision serves a boosted model.
+    margin : ndarray, shape (n_patients,)
+        ``predict_margin`` of the features.
+
+    Raises
+    ------
+    AdditivityError
+        As :func:`contributions`.
+    """
+    model = fitted.model
     scale = model.margin_scale
     if model.attribution == "linear":
-        by_feature, base, margin = _linear_shares(model, features)
+        by_feature, base = _linear_shares(model, features)
         method = "closed form: coefficient times distance from the training mean"
     else:
         by_feature, base = _tree_shares(model, features)
-        margin = np.asarray(model.predict_margin(features), dtype=np.float64)
         method = "exact path-dependent tree Shapley values from the booster"
     gap = float(np.max(np.abs(by_feature.sum(axis=1) + base - margin), initial=0.0))
     if not gap <= ADDITIVITY_TOLERANCE:
@@ -393,13 +415,12 @@ def to_shap(attribution: Attribution) -> Any:
 # --- the parts ----------------------------------------------------------------------------------
 
 
-def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float, Floats]:
-    """Coefficient times distance from the training mean, the mean's margin, and the margins."""
+def _linear_shares(model: Any, features: Floats) -> tuple[Floats, float]:
+    """Coefficient times distance from the training mean, and the mean's margin."""
     coef = np.asarray(model.coef_, dtype=np.float64)
     center = np.asarray(model.center_, dtype=np.float64)
     base = float(model.intercept_) + float(np.dot(center, coef))
-    margin = np.asarray(model.predict_margin(features), dtype=np.float64)
-    return coef * (features - center), base, margin
+    return coef * (features - center), base
 
 
 def _tree_shares(model: Any, features: Floats) -> tuple[Floats, float]:
@@ -431,14 +452,42 @@ def _importance(
     patient_numbers: npt.ArrayLike | None,
 ) -> tuple[tuple[SourceImportance, ...], int]:
     """Mean absolute share per source with its percentile interval over patients."""
-    size = np.abs(parts.values)
-    weight = np.ones(len(size))
+    value, low, high, n_units = mean_intervals(
+        np.abs(parts.values), n_bootstrap, rng, patient_numbers
+    )
+    found = [
+        SourceImportance(name, float(value[i]), float(low[i]), float(high[i]), n_units)
+        for i, name in enumerate(parts.sources)
+    ]
+    return tuple(sorted(found, key=lambda item: -item.value)), n_units
+
+
+def mean_intervals(
+    rows: Floats,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    patient_numbers: npt.ArrayLike | None = None,
+) -> tuple[Floats, Floats, Floats, int]:
+    """Mean over rows with its 95% percentile bootstrap interval over patients.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_rows, n_columns)
+    n_bootstrap, rng, patient_numbers
+        As for :func:`attribute`.
+
+    Returns
+    -------
+    value, low, high : ndarray, shape (n_columns,)
+    n_units : int
+        Patients, or rows where no numbers are given.
+    """
+    size, weight = rows, np.ones(len(rows))
     if patient_numbers is not None:
         code = np.unique(np.asarray(patient_numbers), return_inverse=True)[1]
         weight = np.bincount(code).astype(np.float64)
-        total = np.zeros((len(weight), size.shape[1]))
-        np.add.at(total, code, size)
-        size = total
+        size = np.zeros((len(weight), rows.shape[1]))
+        np.add.at(size, code, rows)
     n_units = len(size)
     means = np.empty((n_bootstrap, size.shape[1]))
     step = max(1, _BOOTSTRAP_BLOCK // n_units)
@@ -450,12 +499,7 @@ def _importance(
         counts = counts.reshape(block, n_units).astype(np.float64)
         means[start : start + block] = (counts @ size) / (counts @ weight)[:, None]
     low, high = np.quantile(means, (0.025, 0.975), axis=0)
-    value = size.sum(axis=0) / weight.sum()
-    found = [
-        SourceImportance(name, float(value[i]), float(low[i]), float(high[i]), n_units)
-        for i, name in enumerate(parts.sources)
-    ]
-    return tuple(sorted(found, key=lambda item: -item.value)), n_units
+    return size.sum(axis=0) / weight.sum(), low, high, n_units
 
 
 def _correlated(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,7 +22,7 @@ from biomarker.explain.tree_forest import DEEPEST, UnsupportedTreesError, read_f
 if TYPE_CHECKING:
     from biomarker.explain.tree_paths_kernel import Forest, Lookup
 
-__all__ = ["TreePaths", "UnsupportedTreesError", "compile_paths"]
+__all__ = ["TreePaths", "UnsupportedTreesError", "compile_paths", "paths_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -219,11 +219,17 @@ def compile_paths(booster: Any) -> TreePaths:
     known = _known.get(booster)
     if known is not None and known[0] == stamp:
         return known[1]
-    forest, used, n_features = read_forest(raw)
-    lookup = _tables(forest, used, n_features, pairs=False)
-    paths = TreePaths(n_features, _base_value(booster, n_features), forest, used, lookup)
+    paths = paths_of(raw, 0.0)
+    paths = replace(paths, base_value=_base_value(booster, paths.n_features))
     _known[booster] = stamp, paths
     return paths
+
+
+def paths_of(raw: bytes, base_value: float) -> TreePaths:
+    """Make the tables of trees saved as JSON, whose expectation is given; see compile_paths."""
+    forest, used, n_features = read_forest(raw)
+    lookup = _tables(forest, used, n_features, pairs=False)
+    return TreePaths(n_features, base_value, forest, used, lookup)
 
 
 def _base_value(booster: Any, n_features: int) -> float:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,7 @@ _STATE_REASON = {
 
 _TRANSFORMS = ("identity", "log", "log1p", "log2", "sqrt")
 _ROWS_FOR_A_MEDIAN = 20
+_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,22 @@ class FrozenColumn:
 
     def encode(self, raw: Floats) -> Floats:
         """Features of one column's parsed values; shape (n_rows, n_features of the column)."""
+        out = np.empty((len(raw), len(self.feature_names)))
+        self.encode_into(raw, [out[:, j] for j in range(out.shape[1])])
+        return out
+
+    def encode_into(self, raw: Floats, places: Sequence[npt.NDArray[Any] | None]) -> None:
+        """Write each feature where it belongs, in whatever precision that has; None drops it."""
         absent = np.isnan(raw)
         filled = np.where(absent, self.fill, raw)
         if self.kind == "categorical":
-            blocks = [(filled == code).astype(np.float64) for code in self.seen[1:]]
-        else:
-            blocks = [_transformed(filled, self.plan.transform)]
-        if self.indicator:
-            blocks.append(absent.astype(np.float64))
-        return np.column_stack(blocks) if blocks else np.empty((len(raw), 0))
+            for code, place in zip(self.seen[1:], places, strict=False):
+                if place is not None:
+                    place[:] = filled == code
+        elif places[0] is not None:
+            places[0][:] = _transformed(filled, self.plan.transform)
+        if self.indicator and places[-1] is not None:
+            places[-1][:] = absent
 
     def review(
         self, raw: Floats, states: npt.NDArray[np.uint8]
@@ -169,14 +178,33 @@ class FrozenColumn:
         training median. Spread within the column does not matter, so ``check_units = false``
         does not switch this off; the reaction to ``suspected_unit_mixup`` does.
         """
+        return self.other_unit(self.unit_tally(raw, states))
+
+    def unit_tally(self, raw: Floats, states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Counts of a column's part that add up to what :meth:`other_unit` asks of the whole.
+
+        Returns
+        -------
+        ndarray of int, shape (5,)
+            Known values; those below and up to the ends of 300 to 3000 times under the training
+            median, and of as many times above it.
+        """
         if self.kind != "continuous" or not self.plan.rule.unit or not self.fill > 0:
-            return False
+            return np.zeros(5, np.int64)
         known = raw[(states <= State.ABOVE_DETECTION) | (states == State.OUTSIDE_ALLOWED_RANGE)]
         known = known[np.isfinite(known)]
-        if len(known) < _ROWS_FOR_A_MEDIAN:
+        a, b, c, d = self.fill * 10.0 ** np.array([-3.5, -2.5, 2.5, 3.5])
+        counts = [len(known), (known < a).sum(), (known <= b).sum(), (known < c).sum()]
+        return np.array([*counts, (known <= d).sum()], dtype=np.int64)
+
+    @staticmethod
+    def other_unit(tally: npt.NDArray[np.int64]) -> bool:
+        """Whether the (lower) median of the values counted lies a thousandfold off."""
+        n, below_low, to_low, below_high, to_high = (int(count) for count in tally)
+        middle = (n - 1) // 2
+        if n < _ROWS_FOR_A_MEDIAN:
             return False
-        middle = float(np.median(known))
-        return middle > 0 and 2.5 <= abs(math.log10(middle) - math.log10(self.fill)) <= 3.5
+        return below_low <= middle < to_low or below_high <= middle < to_high
 
     def defined(self, raw: Floats) -> npt.NDArray[np.bool_]:
         """Where the column's transform gives a number; True for a missing value."""
@@ -231,33 +259,40 @@ class FrozenEncoder:
         every = [column.name for column in self.columns for _ in column.feature_names]
         return tuple(every[i] for i in self.kept)
 
-    def transform(self, raw: Floats) -> Floats:
+    def transform(
+        self, raw: Floats, dtype: npt.DTypeLike = np.float64, order: Literal["C", "F"] = "C"
+    ) -> npt.NDArray[Any]:
         """Features of parsed rows.
 
         Parameters
         ----------
         raw : ndarray of float64, shape (n_rows, n_columns)
             Parsed values in the order of ``columns``; NaN where missing.
+        dtype : data type
+            Precision of the result; computed in double precision whatever it is.
+        order : {"C", "F"}
+            Memory order of the result.
 
         Returns
         -------
-        ndarray of float64, shape (n_rows, n_features), C order, no NaN
+        ndarray, shape (n_rows, n_features), no NaN
         """
         if raw.ndim != 2 or raw.shape[1] != len(self.columns):
             raise ValueError(
                 f"raw must have {len(self.columns)} columns; got shape {raw.shape}. "
                 "Give parsed values in the encoder's column order."
             )
-        out = np.empty((len(raw), len(self.kept)))
-        position = {feature: slot for slot, feature in enumerate(self.kept)}
-        feature = 0
-        for index, column in enumerate(self.columns):
-            block = column.encode(raw[:, index])
-            for offset in range(block.shape[1]):
-                slot = position.get(feature + offset)
-                if slot is not None:
-                    out[:, slot] = block[:, offset]
-            feature += block.shape[1]
+        out = np.empty((len(raw), len(self.kept)), dtype, order)
+        slot = {feature: place for place, feature in enumerate(self.kept)}
+        # Blocks whose features stay in the cache while columns are written across them.
+        for begin in range(0, len(raw), _BLOCK):
+            part, block, feature = raw[begin : begin + _BLOCK], out[begin : begin + _BLOCK], 0
+            for index, column in enumerate(self.columns):
+                end = feature + len(column.feature_names)
+                places = [block[:, slot[i]] if i in slot else None for i in range(feature, end)]
+                if places:
+                    column.encode_into(part[:, index], places)
+                feature = end
         return out
 
     def to_state(self) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from biomarker.figures.canvas import (
     SERIES,
     canvas,
     dots,
+    mark_row,
     markup,
     plain,
     spare_axes,
     thinned,
     two_lines,
 )
+from biomarker.figures.caution import cautioned
 
 __all__ = ["beeswarm", "dependence", "importance", "value_words", "waterfall"]
 
@@ -64,7 +66,7 @@ def beeswarm(found: Attribution, labels: Mapping[str, str], *, name: str) -> str
         axes.set_xlabel(f"attribution ({found.scale})\nright = {_way(found)}")
         spare_axes(axes, grid="x", hide=("left",))
         _ramp_key(figure, height)
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _swarm(axes: Any, found: Attribution, j: int, row: int) -> None:
@@ -133,15 +135,18 @@ def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> s
         axes = figure.add_axes((0.36, foot / height, 0.615, row * len(items) / height))
         for i, item in enumerate(items):
             y = len(items) - 1 - i
-            axes.barh(y, item.value, height=0.56, color=SERIES[0], alpha=0.28, linewidth=0)
-            axes.plot([item.low, item.high], [y, y], color=SERIES[0], linewidth=2)
-            axes.plot([item.value], [y], "o", color=SERIES[0], markersize=5)
+            for drawn in (
+                axes.barh(y, item.value, height=0.56, color=SERIES[0], alpha=0.28, linewidth=0),
+                axes.plot([item.low, item.high], [y, y], color=SERIES[0], linewidth=2),
+                axes.plot([item.value], [y], "o", color=SERIES[0], markersize=5),
+            ):
+                mark_row(drawn[0], i)
         axes.set_ylim(-0.6, len(items) - 0.4)
         axes.set_xlim(left=0)
         _names(axes, [labels.get(item.source, item.source) for item in items])
         axes.set_xlabel(f"mean |attribution| ({found.scale})")
         spare_axes(axes, grid="x", hide=("left",))
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, name: str) -> str:
@@ -165,7 +170,7 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
         axes.set_ylabel(f"attribution\n({found.scale})", fontsize=9.5)
         axes.yaxis.set_label_coords(-0.13, 0.5)
         spare_axes(axes, grid="y")
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _by_level(axes: Any, x: Floats, y: Floats, levels: tuple[str, ...]) -> None:
@@ -229,7 +234,11 @@ def waterfall(
         for i, (_, _, amount) in enumerate(rows):
             y = len(rows) - 1 - i
             colour = _RAISES if amount > 0 else _LOWERS
-            axes.barh(y, amount, left=level, height=0.56, color=colour, linewidth=0, alpha=0.85)
+            (bar,) = axes.barh(
+                y, amount, left=level, height=0.56, color=colour, linewidth=0, alpha=0.85
+            )
+            if i < most:
+                mark_row(bar, i)
             level += amount
             edges.append(level)
             axes.plot([level, level], [y - 0.72, y + 0.28], color=MUTED, linewidth=0.9)
@@ -254,7 +263,7 @@ def waterfall(
         axes.set_xlabel(f"margin ({found.scale})")
         axes.locator_params(axis="x", nbins=5)
         spare_axes(axes, grid="x", hide=("left",))
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _amounts(axes: Any, rows: list[tuple[str, str, float]], start: float, pad: float) -> None:

@@ -25,6 +25,7 @@ from biomarker.figures.canvas import (
     spare_axes,
     two_lines,
 )
+from biomarker.figures.caution import cautioned
 
 __all__ = ["benefit_beeswarms", "benefit_waterfall"]
 
@@ -96,7 +97,7 @@ def benefit_beeswarms(found: BenefitAttribution, labels: Mapping[str, str], *, n
         _rows(figure, [labels.get(part.source, part.source) for part in shown], row, foot, height)
         _band_key(figure, height)
         _ramp_key(figure, height)
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _null_band(axes: Any, high: float, y: float) -> None:
@@ -203,7 +204,7 @@ def benefit_waterfall(
         axes.locator_params(axis="x", nbins=5)
         spare_axes(axes, grid="x", hide=("left",))
         assert math.isclose(level, treated, abs_tol=1e-9)
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _steps(

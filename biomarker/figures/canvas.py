@@ -30,6 +30,7 @@ __all__ = [
     "WIDTH",
     "canvas",
     "dots",
+    "mark_row",
     "markup",
     "plain",
     "spare_axes",
@@ -182,6 +183,14 @@ def dots(axes: Any, x: npt.ArrayLike, y: npt.ArrayLike, colour: str, size: float
     axes.autoscale_view()
 
 
+def mark_row(artist: Any, row: int) -> None:
+    """Tie a mark to a row of the figure's numbers, which a page then shows beside the mark.
+
+    The mark carries ``data-row`` in the SVG, counted from 0; a patient's point never does.
+    """
+    artist.set_gid(f"row-{row}")
+
+
 def _cells(at: Floats) -> Floats:
     """Centres of the cells that hold points, each once, by place."""
     spread = np.ptp(at, axis=0)
@@ -250,6 +259,7 @@ def _tidied_tag(tag: str, name: str, used: set[str]) -> str:
     tag = re.sub(r' d="([^"]*)"', lambda m: f' d="{_short_path(m.group(1))}"', tag)
     tag = re.sub(r"-?\d+\.\d{3,}", lambda m: _short(m.group(0)), tag)
     tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
+    tag = re.sub(r' id="row-(\d+)"', r' data-row="\1"', tag)
     tag = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", tag)
     tag = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", tag)
     tag = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', tag)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from biomarker.figures.canvas import LINE, MUTED, SERIES, canvas, markup, spare_axes, two_lines
+from biomarker.figures.canvas import (
+    LINE,
+    MUTED,
+    SERIES,
+    canvas,
+    mark_row,
+    markup,
+    spare_axes,
+    two_lines,
+)
 
 __all__ = ["missing_shares"]
 
@@ -37,9 +46,12 @@ def missing_shares(
         axes = figure.add_axes((0.36, foot / height, 0.60, row * len(shown) / height))
         for i, (_, first, second) in enumerate(shown):
             y = len(shown) - 1 - i
-            axes.plot([100 * first, 100 * second], [y, y], color=LINE, linewidth=4)
-            axes.plot([100 * second], [y], "s", color=SERIES[0], markersize=6)
-            axes.plot([100 * first], [y], "o", color=SERIES[1], markersize=6)
+            for drawn in (
+                axes.plot([100 * first, 100 * second], [y, y], color=LINE, linewidth=4),
+                axes.plot([100 * second], [y], "s", color=SERIES[0], markersize=6),
+                axes.plot([100 * first], [y], "o", color=SERIES[1], markersize=6),
+            ):
+                mark_row(drawn[0], i)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.set_xlim(0, max(5.0, 105 * max(max(r[1:]) for r in shown)))
         axes.set_yticks(range(len(shown) - 1, -1, -1), [two_lines(r[0]) for r in shown])

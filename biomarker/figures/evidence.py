@@ -16,6 +16,7 @@ from biomarker.figures.canvas import (
     MUTED,
     SERIES,
     canvas,
+    mark_row,
     markup,
     plain,
     spare_axes,
@@ -72,7 +73,7 @@ def forest(verdicts: Sequence[Verdict], labels: Mapping[str, str], *, name: str)
         axes.set_ylim(-0.5, len(verdicts) - 0.5)
         axes.axvline(1.0, color=MUTED, linewidth=1.1, linestyle=(0, (3, 2)))
         for i, verdict in enumerate(verdicts):
-            _row(axes, verdict, labels, len(verdicts) - 1 - i, alone, (low, high))
+            _row(axes, verdict, labels, len(verdicts), i, alone, (low, high))
         _heads(figure, 1 - 0.2 / height, alone, verdicts[0])
         axes.set_yticks([])
         _ratio_ticks(axes.xaxis, low, high, 4)
@@ -100,12 +101,14 @@ def _row(
     axes: Any,
     verdict: Verdict,
     labels: Mapping[str, str],
-    y: int,
+    count: int,
+    row: int,
     alone: bool,
     limits: tuple[float, float],
 ) -> None:
     """One marker: its name and contrast, its interval, and in words the numbers that go with it."""
     value, low, high = _triple(verdict, alone)
+    y = count - 1 - row
     where = axes.get_yaxis_transform()
     lines = two_lines(labels.get(verdict.marker, verdict.marker), 22).split("\n")
     up = 0.17 if len(lines) == 1 else 0.27
@@ -119,7 +122,8 @@ def _row(
     said = "not estimable"
     if value is not None and low is not None and high is not None:
         colour = SERIES[1] if verdict.claimed else SERIES[0]
-        _interval(axes, (value, low, high), y, colour, limits)
+        for drawn in _interval(axes, (value, low, high), y, colour, limits):
+            mark_row(drawn, row)
         said = f"{_number(value)} ({_number(low)} to {_number(high)})"
     for i, (words, colour) in enumerate(
         ((said, INK), (_p_words(verdict, alone), INK), (_counts(verdict, alone), MUTED))
@@ -136,16 +140,19 @@ def _interval(
     y: int,
     colour: str,
     limits: tuple[float, float],
-) -> None:
+) -> list[Any]:
     """A dot on its interval; an arrow where the interval goes on beyond the axis."""
     value, low, high = triple
     shown = [max(low, limits[0]), min(high, limits[1])]
-    axes.plot(shown, [y, y], color=colour, linewidth=2, solid_capstyle="butt", clip_on=False)
+    drawn = axes.plot(
+        shown, [y, y], color=colour, linewidth=2, solid_capstyle="butt", clip_on=False
+    )
     for end, edge, mark in ((low, limits[0], "<"), (high, limits[1], ">")):
         if (end < edge) if mark == "<" else (end > edge):
             axes.plot([edge], [y], mark, color=colour, markersize=6, clip_on=False)
     if limits[0] <= value <= limits[1]:
-        axes.plot([value], [y], "o", color=colour, markersize=6)
+        drawn += axes.plot([value], [y], "o", color=colour, markersize=6)
+    return list(drawn)
 
 
 def _p_words(verdict: Verdict, alone: bool) -> str:

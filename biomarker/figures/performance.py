@@ -15,6 +15,7 @@ from biomarker.figures.canvas import (
     MUTED,
     SERIES,
     canvas,
+    mark_row,
     markup,
     plain,
     spare_axes,
@@ -88,17 +89,22 @@ def interval_panels(panels: Sequence[Panel], *, name: str) -> str:
     row, head, foot = 0.27, 0.36, 0.42
     height = sum(head + foot + row * len(panel.marks) for panel in panels)
     with canvas(height) as figure:
-        top = height
+        top, first = height, 0
         for panel in panels:
             span = row * len(panel.marks)
             bottom = top - head - span
             axes = figure.add_axes((0.29, bottom / height, 0.31, span / height))
-            _interval_panel(figure, axes, panel, (top - 0.17) / height, (bottom - 0.14) / height)
+            _interval_panel(
+                figure, axes, panel, (top - 0.17) / height, (bottom - 0.14) / height, first
+            )
+            first += len(panel.marks)
             top -= head + span + foot
         return markup(figure, name)
 
 
-def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float, foot_at: float) -> None:
+def _interval_panel(
+    figure: Any, axes: Any, panel: Panel, title_at: float, foot_at: float, first: int
+) -> None:
     """One metric: title, null line, a row per model with its numbers in words at the right."""
     words = f"{panel.better} is better" if panel.better != "nearer" else "nearer the line is better"
     figure.text(0.012, title_at, plain(panel.title, 56), fontweight="bold", va="center")
@@ -110,8 +116,10 @@ def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float, foot_
         y = count - 1 - i
         colour = SERIES[0] if mark.chosen else INK
         if mark.low is not None and mark.high is not None:
-            axes.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2)
-        axes.plot([mark.value], [y], "o", color=colour, markersize=6 if mark.chosen else 5)
+            (bar,) = axes.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2)
+            mark_row(bar, first + i)
+        (dot,) = axes.plot([mark.value], [y], "o", color=colour, markersize=6 if mark.chosen else 5)
+        mark_row(dot, first + i)
         where = axes.get_yaxis_transform()
         weight = "bold" if mark.chosen else "normal"
         label = {"color": colour, "fontsize": 10, "fontweight": weight, "va": "center"}
@@ -119,7 +127,8 @@ def _interval_panel(figure: Any, axes: Any, panel: Panel, title_at: float, foot_
         words = number(mark.value)
         if mark.low is not None and mark.high is not None:
             words += f" ({number(mark.low)} to {number(mark.high)})"
-        axes.text(1.03, y, words, transform=where, ha="left", **label)
+        said = axes.text(1.03, y, words, transform=where, ha="left", **label)
+        mark_row(said, first + i)
     axes.set_ylim(-0.6, count - 0.4)
     axes.set_yticks([])
     axes.locator_params(axis="x", nbins=3)
@@ -171,10 +180,11 @@ def calibration_plot(
             groups.predicted[known], groups.low[known], groups.high[known], strict=True
         ):
             axes.plot([x, x], [low, high], color=INK, linewidth=1.2)
-        axes.plot(
-            groups.predicted, groups.observed, "o", color=INK, markersize=6,
-            markeredgecolor=GROUND, markeredgewidth=1,
-        )  # fmt: skip
+        for i, (x, y) in enumerate(zip(groups.predicted, groups.observed, strict=True)):
+            (dot,) = axes.plot(
+                [x], [y], "o", color=INK, markersize=6, markeredgecolor=GROUND, markeredgewidth=1
+            )
+            mark_row(dot, i)
         axes.set(xlim=(0, end), ylim=(0, end), ylabel=plain(f"observed share: {outcome}", 44))
         axes.tick_params(labelbottom=False)
         spare_axes(axes, grid="both")

@@ -17,6 +17,7 @@ from biomarker.figures.canvas import (
     spare_axes,
     two_lines,
 )
+from biomarker.figures.caution import cautioned
 
 __all__ = ["importance_over_refits", "rank_intervals"]
 
@@ -72,7 +73,7 @@ def importance_over_refits(
         axes.set_xlabel(f"mean |attribution| ({found.scale})")
         spare_axes(axes, grid="x", hide=("left",))
         _key(figure, height, band)
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def rank_intervals(found: Stability, labels: Mapping[str, str], *, name: str) -> str:
@@ -98,7 +99,7 @@ def rank_intervals(found: Stability, labels: Mapping[str, str], *, name: str) ->
         axes.set_xlabel(f"rank among {len(found.units)}, 1 = largest importance")
         spare_axes(axes, grid="x", hide=("left",))
         _key(figure, height, None)
-        return markup(figure, name)
+        return cautioned(markup(figure, name))
 
 
 def _shown(found: Stability) -> Sequence[UnitStability]:

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.figures.canvas import INK, MUTED, SERIES, STYLES, canvas, markup, plain, spare_axes
+from biomarker.figures.canvas import (
+    INK,
+    MUTED,
+    SERIES,
+    STYLES,
+    canvas,
+    mark_row,
+    markup,
+    plain,
+    spare_axes,
+)
 from biomarker.survival.curves import KaplanMeier
 
 __all__ = ["at_risk", "survival_curves"]
@@ -60,7 +70,7 @@ def survival_curves(
         left, right = 0.21, 0.975
         axes = figure.add_axes((left, below / height, right - left, 2.75 / height))
         for i, (label, curve) in enumerate(curves.items()):
-            _draw(axes, curve, end, SERIES[shades[i]], STYLES[i], plain(label, 30))
+            _draw(axes, curve, end, SERIES[shades[i]], STYLES[i], plain(label, 30), i)
         axes.set(xlim=(0, end), ylim=(0, 1.02), xticks=ticks)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
         axes.set_ylabel(y_label)
@@ -87,11 +97,15 @@ def at_risk(curve: KaplanMeier, times: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _draw(axes: Any, curve: KaplanMeier, end: float, colour: str, style: Any, label: str) -> None:
+def _draw(
+    axes: Any, curve: KaplanMeier, end: float, colour: str, style: Any, label: str, row: int
+) -> None:
     """One curve as steps over its band."""
     x, survival, low, high = _steps(curve, end)
-    axes.fill_between(x, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
-    axes.step(x, survival, where="post", color=colour, linestyle=style, label=label)
+    band = axes.fill_between(x, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
+    (line,) = axes.step(x, survival, where="post", color=colour, linestyle=style, label=label)
+    mark_row(band, row)
+    mark_row(line, row)
 
 
 def _steps(curve: KaplanMeier, end: float) -> tuple[Floats, Floats, Floats, Floats]:

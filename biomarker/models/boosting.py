@@ -224,14 +224,16 @@ class BoostedModel(BaseEstimator):
         return model
 
 
-def booster_margin(booster: Any, X: FloatArray) -> FloatArray:
-    """Untransformed predictions of a booster, as float64."""
+def booster_margin(booster: Any, X: npt.NDArray[Any]) -> FloatArray:
+    """Untransformed predictions of a booster, as float64; X in double or single precision."""
     margin = booster.inplace_predict(_float32(X), predict_type="margin", validate_features=False)
     return np.asarray(margin, dtype=np.float64).reshape(len(X))
 
 
-def _float32(X: FloatArray) -> npt.NDArray[np.float32]:
+def _float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Features in the precision trees split on; refuse what would overflow to infinity."""
+    if X.dtype == np.float32:
+        return X
     too_large = int(np.count_nonzero(np.abs(X) > _FLOAT32_MAX))
     if too_large:
         raise ValueError(

@@ -33,7 +33,12 @@ from biomarker.metrics.scoring_rules import (
 )
 from biomarker.resampling import Fold
 
-__all__ = ["PerformanceEstimate", "response_performance", "survival_performance"]
+__all__ = [
+    "PerformanceEstimate",
+    "jackknife_variance",
+    "response_performance",
+    "survival_performance",
+]
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -79,6 +84,10 @@ class PerformanceEstimate:
     reason : str or None
     influence : ndarray, shape (n_rows,), or None
         Share of each row in the error: the estimate moves by their sum.
+    by_repeat : tuple of float
+        The metric of every repeat that carried it: how much the random splits move it.
+    by_part : tuple of float
+        The first repeat's metric from models trained without each part of the cohort in turn.
     """
 
     metric: str
@@ -92,6 +101,8 @@ class PerformanceEstimate:
     n_parts: int
     reason: str | None = None
     influence: Floats | None = field(default=None, repr=False, compare=False)
+    by_repeat: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    by_part: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -154,8 +165,8 @@ class _Collector:
         """What an interval for expected performance covers."""
         return _EXPECTED.format(what=what, n_train=self.n_train)
 
-    def _training_variance(self, judge: _Judge) -> tuple[float, float]:
-        """How much a within-fold metric moves with the training patients, by grouped jackknife.
+    def _without_parts(self, judge: _Judge) -> list[float]:
+        """A within-fold metric of models trained without each part of the cohort in turn.
 
         The same part of the cohort is left out of training in every fold of the first repeat; the
         test patients stay, so that only the models move.
@@ -176,11 +187,7 @@ class _Collector:
             )
             if values:
                 means.append(float(np.mean([cut.value for cut in values])))
-        parts = len(means)
-        if parts < 2:
-            return 0.0, np.inf
-        # (G - 1) / G times the sum of squares about the mean.
-        return float(np.var(means, ddof=1)) * (parts - 1) ** 2 / parts, parts - 1.0
+        return means
 
     def within(self, metric: str, horizon: float | None, judge: _Judge) -> None:
         """Add a metric computed within each fold by ``judge(risk, train, test)``."""
@@ -195,7 +202,7 @@ class _Collector:
                 for cell in self.cells
             ],
             self.expected("discrimination"),
-            self._training_variance(judge),
+            self._without_parts(judge),
         )
 
     def pooled(
@@ -242,7 +249,7 @@ class _Collector:
         scale: Scale,
         calls: Sequence[_CutCall],
         covers: str,
-        training: tuple[float, float] = (0.0, np.inf),
+        by_part: Sequence[float] = (),
     ) -> None:
         """Average a metric over its cuts; cuts it is undefined in are left out and counted."""
         cuts, reason = _defined(calls)
@@ -251,12 +258,24 @@ class _Collector:
             return
         value = float(np.mean([cut.value for cut in cuts]))
         shares = np.mean([cut.shares for cut in cuts], axis=0)
-        error, freedom = self._standard_error(cuts, shares, training)
+        by_repeat = _by_repeat(cuts)
+        error, freedom = self._standard_error(by_repeat, shares, jackknife_variance(by_part))
         bounds = interval(value, error, scale, degrees_of_freedom=freedom)
-        self._put(metric, horizon, value, (*bounds, error), covers, len(cuts), None, shares)
+        self._put(
+            metric,
+            horizon,
+            value,
+            (*bounds, error),
+            covers,
+            len(cuts),
+            None,
+            shares,
+            by_repeat,
+            tuple(by_part),
+        )
 
     def _standard_error(
-        self, cuts: Sequence[_Cut], shares: Floats, training: tuple[float, float]
+        self, means: Sequence[float], shares: Floats, training: tuple[float, float]
     ) -> tuple[float, float]:
         """Standard error and its degrees of freedom.
 
@@ -272,10 +291,6 @@ class _Collector:
         cohorts = float(squares.sum()) * m / max(m - 1, 1)
         spread = float(squares.var())
         freedom = max(2.0 * m * float(squares.mean()) ** 2 / spread, 2.0) if spread > 0 else np.inf
-        repeats: dict[int, list[float]] = {}
-        for cut in cuts:
-            repeats.setdefault(cut.repeat, []).append(cut.value)
-        means = [float(np.mean(values)) for values in repeats.values()]
         splits = float(np.var(means, ddof=1)) / len(means) if len(means) > 1 else 0.0
         parts = [(cohorts, freedom), (splits, max(len(means) - 1.0, 1.0)), training]
         total = sum(variance for variance, _ in parts)
@@ -292,6 +307,8 @@ class _Collector:
         n_parts: int,
         reason: str | None,
         shares: Floats | None = None,
+        by_repeat: tuple[float, ...] = (),
+        by_part: tuple[float, ...] = (),
     ) -> None:
         """Append one estimate."""
         low, high, error = bounds
@@ -308,8 +325,27 @@ class _Collector:
                 n_parts,
                 reason,
                 shares,
+                by_repeat,
+                by_part,
             )
         )
+
+
+def jackknife_variance(values: Sequence[float]) -> tuple[float, float]:
+    """Variance of a mean from its values without each part in turn, and degrees of freedom."""
+    parts = len(values)
+    if parts < 2:
+        return 0.0, np.inf
+    # (G - 1) / G times the sum of squares about the mean.
+    return float(np.var(values, ddof=1)) * (parts - 1) ** 2 / parts, parts - 1.0
+
+
+def _by_repeat(cuts: Sequence[_Cut]) -> tuple[float, ...]:
+    """Mean of a metric's cuts within every repeat that has one."""
+    repeats: dict[int, list[float]] = {}
+    for cut in cuts:
+        repeats.setdefault(cut.repeat, []).append(cut.value)
+    return tuple(float(np.mean(values)) for values in repeats.values())
 
 
 def _defined(calls: Sequence[_CutCall]) -> tuple[list[_Cut], str | None]:

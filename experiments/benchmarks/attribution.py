@@ -3,6 +3,7 @@
 Usage::
 
     python -m experiments.benchmarks.attribution [--rows N] [--their-rows N] [--depths D ...]
+        [--their-patients N] [--only-survival]
 
 For 100,000 rows of 20 features, a tenth of them missing, and 300 trees of each depth: reading the
 trees and making tables (first call, which may compile, and later), contributions at one and two
@@ -10,7 +11,8 @@ threads, agreement with the booster on every row, and equality of bits over thre
 before and after the booster, whose call is made once on a fresh matrix, since it keeps answers.
 Ratios are of elapsed time and, as others may share the machine, of processor time; both libraries
 are given the same threads. Then what a study of 300 patients costs, tables included, and pairwise
-interactions. ``--their-rows`` times the booster on fewer rows and scales up, which is fair: its
+interactions, and last survival over time against survshap (see ``_survival_attribution.py``).
+``--their-rows`` times the booster on fewer rows and scales up, which is fair: its
 time is proportional to them.
 """
 
@@ -25,19 +27,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.benchmarks._survival_attribution import survival
+
 Floats = npt.NDArray[np.float64]
 N_FEATURES, N_TREES = 20, 300
 WANTED = 10.0
 
 
 def main() -> None:
-    """Print a block for each depth, then the small study and the interactions."""
+    """Print a block for each depth, the small study, interactions, and survival over time."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=100_000)
     options.add_argument("--their-rows", type=int, default=None)
     options.add_argument("--depths", type=int, nargs="+", default=[3, 4, 6])
     options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options.add_argument("--their-patients", type=int, default=5, help="that survshap explains")
+    options.add_argument("--only-survival", action="store_true")
     chosen = options.parse_args()
+    if chosen.only_survival:
+        survival(chosen.their_patients)
+        return
     rows = draw(chosen.rows, seed=2)
     for depth in chosen.depths:
         booster = grow(depth, N_TREES)
@@ -52,6 +61,7 @@ def main() -> None:
         print(f"  the same bits at 1, 2, 3 and 8 threads: {same}")
     small_study()
     interactions()
+    survival(chosen.their_patients)
 
 
 def draw(n: int, seed: int) -> Floats:

@@ -15,12 +15,14 @@ from markupsafe import Markup
 from pipelines.evidence import Evidence
 from pipelines.report.endpoint import EndpointPage, endpoint_page
 from pipelines.report.evidence import EvidencePage, evidence_page
-from pipelines.report.tables import arm_names, events_by_arm, label_of, table_one
-from pipelines.report.words import amount, percent, time_words
+from pipelines.report.methods import methods
+from pipelines.report.quality import column_states, flow_by_arm, quality_notes
+from pipelines.report.tables import arm_names, label_of, table_one
+from pipelines.report.words import percent
 from pipelines.results import StudyRun
 from pipelines.summary import summarise
 
-__all__ = ["figures", "render", "render_alone"]
+__all__ = ["environment", "figures", "page", "render", "render_alone"]
 
 
 # The page and the store show the same figures: drawn once, forgotten with the run.
@@ -40,10 +42,13 @@ def render(run: StudyRun) -> str:
         pages=pages,
         evidence=_evidence(run),
         baseline=table_one(run.cohort),
-        events=events_by_arm(run.summary, run.cohort),
+        flow=flow_by_arm(run.summary, run.cohort),
+        states=column_states(run.summary, run.cohort),
+        notes=quality_notes(run.summary, run.cohort),
+        methods=methods(run),
         arm_names=[name for name, _ in arm_names(run.cohort)],
         hypotheses=_hypotheses(run),
-        plans=_plans(run),
+        columns=[label_of(run.cohort, name) for name in run.cohort.features],
     )
 
 
@@ -59,19 +64,22 @@ def render_alone(evidence: Evidence, source_name: str, started: str) -> str:
 
 
 def _page(template: str, **values: Any) -> str:
+    return page(template, environment(), **values)
+
+
+def page(template: str, environment: Environment, /, **values: Any) -> str:
     """A template with the page's own style and script, and the policy that names the script."""
     templates = resources.files("pipelines.report") / "templates"
     script = (templates / "page.js").read_text("utf-8").strip()
+    # The dark palette stands in the page twice: where the system asks for it, and the reader.
+    dark = (templates / "dark.css").read_text("utf-8").strip()
+    style = (templates / "page.css").read_text("utf-8").strip().replace("/* dark.css */", dark)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            style=_trusted((templates / "page.css").read_text("utf-8").strip()),
-            script=_trusted(script),
-            script_hash=f"sha256-{digest}",
-            **values,
-        )
+    return environment.get_template(template).render(
+        style=_trusted(style),
+        script=_trusted(script),
+        script_hash=f"sha256-{digest}",
+        **values,
     )
 
 
@@ -84,17 +92,7 @@ def figures(run: StudyRun) -> dict[str, str]:
     found: dict[str, str] = {}
     for page in _pages(run):
         stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in page.name)
-        seen = page.explanation
-        for figure in (
-            page.performance,
-            page.agreement,
-            *page.calibration,
-            *page.curves,
-            *seen.overview,
-            *seen.dependence,
-            *seen.patients,
-            *seen.others,
-        ):
+        for figure in page.figures():
             if figure.svg:
                 found[stem + figure.key.removeprefix(page.key)] = figure.svg
     told = _evidence(run)
@@ -112,7 +110,8 @@ def _pages(run: StudyRun) -> list[EndpointPage]:
     return _DRAWN[run]
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Escapes every name, refuses an unknown one, and covers characters that hide text."""
     environment = Environment(
         loader=PackageLoader("pipelines.report", "templates"),
         autoescape=True,
@@ -177,23 +176,5 @@ def _hypotheses(run: StudyRun) -> list[str]:
         said.append(
             f"{label_of(run.cohort, item['marker'])} and "
             f"{labels.get(item['endpoint'], item['endpoint'])}: {about}, {direction}"
-        )
-    return said
-
-
-def _plans(run: StudyRun) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The time grid of each survival endpoint, in words."""
-    labels = {endpoint.name: endpoint.label for endpoint in run.summary.endpoints}
-    said = []
-    for name, plan in run.time_plans.items():
-        horizons = ", ".join(time_words(h, plan.unit) for h in plan.horizons) or "none"
-        said.append(
-            (
-                labels.get(name, name),
-                f"horizons {horizons}; integrated scores over {len(plan.times)} times from "
-                f"{amount(float(plan.times[0]))} to {time_words(float(plan.times[-1]), plan.unit)}"
-                f"; concordance up to {time_words(plan.tau, plan.unit)}",
-                plan.notes,
-            )
         )
     return said

@@ -190,7 +190,7 @@ def _not_shown(evidence: Evidence, endpoint: str, labels: dict[str, str]) -> tup
 def _forest(
     verdicts: Sequence[Verdict], labels: dict[str, str], label: str, key: str, one_arm: bool
 ) -> Figure:
-    said = []
+    said, rows = [], []
     for v in verdicts:
         ratio = (
             ratio_words(v.hr_control, v.hr_control_low, v.hr_control_high)
@@ -199,6 +199,7 @@ def _forest(
         )
         p = v.p_prognostic_adjusted if one_arm else v.p_adjusted
         said.append(f"{labels[v.marker]} {ratio}, adjusted p {p_words(p)}")
+        rows.append((labels[v.marker], ratio, p_words(p)))
     hazard = verdicts[0].scale == "hazard ratio"
     if one_arm:
         title = f"Association with {label}"
@@ -219,7 +220,12 @@ def _forest(
         forest(verdicts, labels, name=key),
         f"Forest plot, {label}. {'; '.join(said)}.",
         caption,
+        Table(f"{title}.", ("Marker", f"{_ratio_name(one_arm)} (95%)", "Adjusted p"), tuple(rows)),
     )
+
+
+def _ratio_name(one_arm: bool) -> str:
+    return "Ratio" if one_arm else "Ratio of ratios"
 
 
 # --- words --------------------------------------------------------------------------------------

@@ -75,10 +75,15 @@ def _window(curve: EffectCurve, i: int) -> tuple[str, ...]:
     return (
         f"{significant(float(curve.window_low[i]))} to {significant(float(curve.window_high[i]))}",
         ratio_words(*ratio),
-        f"{significant(low)} to {significant(high)}",
+        f"{_bound(low)} to {_bound(high)}",
         f"{int(curve.events_treated[i]):,} of {int(curve.n_treated[i]):,}",
         f"{int(curve.events_control[i]):,} of {int(curve.n_control[i]):,}",
     )
+
+
+def _bound(ratio: float) -> str:
+    """An end of a band; a thousandfold change either way bounds nothing and is not printed."""
+    return significant(ratio) if 1e-3 <= ratio <= 1e3 else "no bound"
 
 
 def cut_table(evidence: Evidence, endpoint: str, labels: dict[str, str]) -> Table | None:

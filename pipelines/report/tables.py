@@ -10,9 +10,18 @@ from biomarker.figures.cohort import missing_shares
 from biomarker.parsing import State
 from pipelines.report.parts import Figure, Table
 from pipelines.report.words import percent, significant
+from pipelines.results import StudyRun
 from pipelines.summary import CohortSummary
 
-__all__ = ["arm_label", "arm_names", "events_by_arm", "label_of", "missingness", "table_one"]
+__all__ = [
+    "arm_label",
+    "arm_names",
+    "counted",
+    "label_of",
+    "missing_figure",
+    "missingness",
+    "table_one",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -36,6 +45,11 @@ def arm_names(cohort: Cohort) -> tuple[tuple[str, Bools], ...]:
         (control if "control" in control.lower() else f"{control} (control)", ~treated),
         (rest if len(rest) < 28 else "any other", treated),
     )
+
+
+def counted(run: StudyRun) -> str:
+    """What counts, curves and calibration plots count: patients, or their rows."""
+    return "patients" if run.summary.n_rows == run.summary.n_patients else "rows"
 
 
 def arm_label(cohort: Cohort) -> str:
@@ -156,20 +170,9 @@ def missing_figure(
         f"Pairs of dots. {said}.",
         "Dots far apart: a value is missing more often with one outcome than with the other, and "
         "filling it is less innocent.",
-    )
-
-
-def events_by_arm(summary: CohortSummary, cohort: Cohort) -> Table:
-    """Patients and events of every endpoint, overall and by arm."""
-    names = [name for name, _ in arm_names(cohort)]
-    rows = []
-    for endpoint in summary.endpoints:
-        cells = [f"{endpoint.n_events:,} of {endpoint.n_patients:,}"]
-        cells += [f"{arm.n_events:,} of {arm.n_patients:,}" for arm in endpoint.by_arm]
-        what = "events" if endpoint.kind == "survival" else "responses"
-        rows.append((f"{endpoint.label} ({what})", *cells))
-    return Table(
-        "Events or responses, of patients with a known outcome.",
-        ("Endpoint", "All", *names[: len(summary.arms)]),
-        tuple(rows),
+        Table(
+            "Share missing, by outcome.",
+            ("Column", names[0].capitalize(), names[1].capitalize()),
+            tuple((r[0], f"{100 * r[1]:.0f}%", f"{100 * r[2]:.0f}%") for r in rows),
+        ),
     )

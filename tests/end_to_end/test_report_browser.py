@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.report import render_report
+from tests.pipelines.report.demo_runs import DEMO_STUDIES, demo_run
 from tests.pipelines.report.runs import assessed_run
 
 pytestmark = pytest.mark.browser
@@ -60,6 +61,30 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
 def text() -> str:
     """The report of the small run, evidence included."""
     return render_report(assessed_run())
+
+
+@pytest.fixture(scope="module", params=DEMO_STUDIES)
+def demo(request: Any) -> str:
+    """The report of a demonstration study."""
+    return render_report(demo_run(request.param))
+
+
+def test_each_demonstration_report_is_quiet_reachable_and_whole(visit: Any, demo: str) -> None:
+    """No word, no request, no serious axe finding, every control by keyboard, no cut figure."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    assert len(demo.encode()) < 3_000_000
+    found = visit(demo, 1280, bypass_csp=True)
+    assert (found.console, found.requests) == ([], [])
+    assert _tabbed(found.page) == _controls(found.page) > 20
+    found.page.evaluate(OPEN)
+    serious = [v["id"] for v in Axe().run(found.page).response["violations"]
+               if v["impact"] in ("serious", "critical")]  # fmt: skip
+    assert serious == []
+    _assert_prints_whole(found.page)
+    phone = visit(demo, 390)
+    assert (phone.console, phone.requests) == ([], [])
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -119,38 +144,155 @@ def test_the_policy_stops_a_script_and_an_image_that_got_in(visit: Any, text: st
     assert any("Content Security Policy" in line for line in found.console)
 
 
-def test_the_keyboard_reaches_every_control(visit: Any, text: str) -> None:
-    """Tabbing through the page visits every link, fold and wide table."""
-    found = visit(text, 390)
-    wanted = found.page.evaluate(
-        "[...document.querySelectorAll('a[href], summary, .scroll[tabindex]')]"
-        ".filter(e => e.checkVisibility()).length"
-    )
+CONTROLS = (
+    "[...document.querySelectorAll('a[href], summary, button, input, [tabindex]')]"
+    ".filter(e => e.checkVisibility() && e.tabIndex >= 0)"
+)
+OPEN = "document.querySelectorAll('details').forEach(d => { d.open = true; })"
+
+
+def _controls(page: Any) -> int:
+    """How many links, folds, buttons, fields and figures there are to reach."""
+    return int(page.evaluate(f"{CONTROLS}.length"))
+
+
+def _tabbed(page: Any) -> int:
+    """How many distinct elements the tab key visits in one round."""
     seen = set()
-    for _ in range(wanted + 5):
-        found.page.keyboard.press("Tab")
-        mark = found.page.evaluate(
+    for _ in range(_controls(page) + 5):
+        page.keyboard.press("Tab")
+        mark = page.evaluate(
             "(() => { const e = document.activeElement; if (!e || e === document.body) return '';"
             " window.n = (window.n || 0); e.dataset.n = e.dataset.n || String(++window.n);"
             " return e.dataset.n; })()"
         )
         if mark:
             seen.add(mark)
-    assert wanted > 20
-    assert len(seen) == wanted
+    return len(seen)
+
+
+def _assert_prints_whole(page: Any) -> None:
+    """Every fold open on paper, every drawing within the sheet and shorter than a page."""
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 960})
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('svg.drawing')].map(e => e.getBoundingClientRect())"
+        ".map(b => [b.right, b.height])"
+    )
+    assert max(right for right, _ in boxes) <= 680
+    assert max(height for _, height in boxes) < 960
+    kept = page.evaluate(
+        "[...document.querySelectorAll('.drawn')].every(e =>"
+        " getComputedStyle(e).breakInside === 'avoid')"
+    )
+    assert kept
+    assert page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
+    page.emulate_media(media="screen")
+
+
+def test_the_keyboard_reaches_every_control(visit: Any, text: str) -> None:
+    """Tabbing through the page visits every link, fold, button, field, figure and wide table."""
+    page = visit(text, 390).page
+    assert _tabbed(page) == _controls(page) > 20
 
 
 def test_folded_numbers_are_printed_and_no_figure_is_cut(visit: Any, text: str) -> None:
-    """The print view opens every fold and keeps every drawing within the sheet."""
-    found = visit(text, 1280)
-    found.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert found.page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
-    found.page.emulate_media(media="print")
-    found.page.set_viewport_size({"width": 680, "height": 960})
-    widest = found.page.evaluate(
-        "Math.max(...[...document.querySelectorAll('svg.drawing')]"
-        ".map(e => e.getBoundingClientRect().right))"
+    """The print view opens every fold and keeps every drawing whole and within the sheet."""
+    _assert_prints_whole(visit(text, 1280).page)
+
+
+SORTED = """() => {
+  const body = document.querySelector('.probe tbody');
+  return [...body.rows].map(r => r.cells[0].textContent).join('');
+}"""
+
+
+def test_tables_sort_by_number_stably_and_back(visit: Any, text: str) -> None:
+    """Numbers by value, intervals by estimate, silence last, ties as they stood, then back."""
+    cells = ["0.12 (0.1 to 0.2)", "−3", "1,234", "–", "<0.001", "0.12 (0.0 to 9)", "not reached"]
+    rows = "".join(f"<tr><th scope=row>{'abcdefg'[i]}</th><td>{c}</td></tr>"
+                   for i, c in enumerate(cells))  # fmt: skip
+    probe = (
+        "<table class=probe><thead><tr><th scope=col>x</th><th scope=col>y</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></main>"
     )
-    assert widest <= 680
-    pdf = found.page.pdf(format="A4", prefer_css_page_size=True)
-    assert pdf.startswith(b"%PDF")
+    page = visit(text.replace("</main>", probe), 1280).page
+    button = page.locator(".probe thead button").nth(1)
+    header = page.locator(".probe thead th").nth(1)
+    found = []
+    for _ in range(3):
+        button.focus()
+        page.keyboard.press("Enter")
+        found.append((header.get_attribute("aria-sort"), page.evaluate(SORTED)))
+    assert found == [("ascending", "beafcgd"), ("descending", "gcafebd"), (None, "abcdefg")]
+
+
+def test_levels_travel_with_their_column(visit: Any, text: str) -> None:
+    """Sorting Table 1 keeps every set-in row under the column it belongs to."""
+    page = visit(text, 1280).page
+    table = page.locator("#baseline + .scroll table")
+    read = "e => [...e.tBodies[0].rows].map(r => r.cells[0].textContent)"
+    table.locator("thead button").first.click()
+    table.locator("thead button").first.click()
+    names = table.evaluate(read)
+    at = names.index("Histology")
+    assert names[at + 1 : at + 4] == ["clear", "papillary", "other"]
+
+
+def test_the_search_filters_counts_and_clears_by_keyboard_alone(visit: Any, text: str) -> None:
+    """Typing hides other rows and figures and says how many are left; Escape brings all back."""
+    page = visit(text, 1280).page
+    page.focus("#search")
+    page.keyboard.type("vegf")
+    said = page.inner_text("#search-count")
+    assert "row" in said
+    assert "match" in said
+    assert page.locator("table.by-column tbody tr:not(.filtered)").count() > 0
+    assert page.locator("table.by-column tbody tr.filtered").count() > 0
+    assert page.locator("figure.filtered").count() > 0
+    page.keyboard.press("Enter")
+    assert page.inner_text("#search-count").startswith("Match 1 of")
+    assert page.locator(".hit").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator(".filtered").count() == 0
+    assert page.inner_text("#search-count") == ""
+    page.keyboard.type("no such column")
+    assert page.inner_text("#search-count") == "Nothing matches."
+
+
+def test_a_figure_is_read_by_arrow_keys(visit: Any, text: str) -> None:
+    """Arrow keys show the row of numbers behind each mark; Escape hides it."""
+    page = visit(text, 1280).page
+    page.focus("#endpoint-1-performance .drawn")
+    page.keyboard.press("ArrowRight")
+    tip = page.inner_text(".tip")
+    row = page.locator("#endpoint-1-performance table tbody tr").first
+    assert row.locator("td").nth(1).text_content() in tip
+    assert page.locator("#endpoint-1-performance .lit").count() > 0
+    page.keyboard.press("Escape")
+    assert not page.locator(".tip").is_visible()
+
+
+def test_light_and_dark_follow_the_system_until_told_otherwise(visit: Any, text: str) -> None:
+    """The page takes the system's scheme; the button overrides it and gives it back."""
+    page = visit(text, 1280, color_scheme="dark").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.click("#theme")
+    assert page.evaluate(ground) == dark
+    page.click("#theme")
+    light = page.evaluate(ground)
+    assert light != dark
+    page.click("#theme")
+    assert page.evaluate(ground) == dark
+
+
+def test_without_script_everything_is_there(visit: Any, text: str) -> None:
+    """With scripts off the page is whole: no dead control, every table and figure readable."""
+    page = visit(text, 1280, java_script_enabled=False).page
+    assert not page.locator("#search").is_visible()
+    assert not page.locator("#theme").is_visible()
+    assert page.locator("svg.drawing").count() > 10
+    assert page.locator("table").count() > 10

@@ -60,6 +60,7 @@ folds = 2
 repeats = 1
 inner_folds = 2
 jobs = 1
+refits = 25
 """
 
 

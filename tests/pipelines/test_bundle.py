@@ -293,7 +293,10 @@ def test_no_load_path_can_unpickle() -> None:
                 names = [node.module or ""] + [f"{node.module}.{a.name}" for a in node.names]
             elif isinstance(node, ast.Call):
                 names = [ast.unparse(node.func)]
-                if any(k.arg == "allow_pickle" for k in node.keywords):
+                if any(
+                    k.arg == "allow_pickle" and ast.unparse(k.value) != "False"
+                    for k in node.keywords
+                ):
                     found.append((file.name, "allow_pickle"))
             for name in names:
                 root, leaf = name.split(".")[0], name.split(".")[-1]

@@ -18,8 +18,10 @@ from biomarker.errors import TrackingError
 from biomarker.evidence.multiplicity import LedgerRow
 from pipelines.publish import track_run
 from pipelines.scoring import score
-from pipelines.tracking import promote, registered_bundle, serving_requirements, stored_report
+from pipelines.tracking import promote, registered_bundle
 from pipelines.tracking_ledger import append_to_ledger, load_ledger
+from pipelines.tracking_runs import stored_report
+from pipelines.tracking_served import serving_requirements
 from pipelines.tracking_store import open_store
 
 

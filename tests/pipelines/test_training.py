@@ -74,13 +74,13 @@ def test_unknown_models_and_endpoints_are_named(cohort_folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_too_few_events_to_validate_is_said(cohort_folder, tmp_path):
+def test_too_few_events_to_validate_is_said(cohort_folder, store, tmp_path):
     """Three events cannot be split; the error says how many there are."""
     frame = pd.read_csv(cohort_folder / "cohort.csv", dtype=str, keep_default_na=False)
     frame["died"] = "0"
     frame.loc[:2, "died"] = "1"
     with pytest.raises(NotEstimableError, match="at least 4 events.*got 3"):
-        train(frame, cohort_folder / "small.toml", endpoints=["os"], out=tmp_path)
+        train(frame, cohort_folder / "small.toml", endpoints=["os"], out=tmp_path, store=store)
 
 
 def test_a_declared_horizon_beyond_support_is_left_out_with_a_note(cohort_folder, store, tmp_path):

@@ -143,7 +143,7 @@ def build_run(n: int = 120, strength: float = 0.9, **names: str) -> StudyRun:
     level = spec.columns["histology"].levels[1]
     cohort = Cohort.from_frame(frame(n, strength, marker, level), spec)
     models = [
-        _model_run(cohort, endpoint, name)
+        model_run(cohort, endpoint, name)
         for endpoint, names_ in (
             ("os", ("cox", "boosted_cox")),
             ("response", ("logistic", "boosted_response")),
@@ -183,7 +183,8 @@ def build_run(n: int = 120, strength: float = 0.9, **names: str) -> StudyRun:
 small_run = functools.cache(build_run)
 
 
-def _model_run(cohort: Cohort, endpoint: str, name: str) -> ModelRun:
+def model_run(cohort: Cohort, endpoint: str, name: str) -> ModelRun:
+    """One model judged in three folds, refitted and explained."""
     outcome, choice = cohort.outcomes[endpoint], model_choice(name)
     plans = plan_columns(cohort.study, cohort.features)
     X = cohort.matrix()[outcome.included]

@@ -119,7 +119,7 @@ def test_the_effect_along_the_marker_has_its_numbers_one_click_away(page: str) -
     looks = evidence_of(assessed_run()).looks
     assert looks is not None
     curve = looks.curves[0]
-    found = re.search(r'<figure id="evidence-1-curve-1">.*?</figure>', page, flags=re.S)
+    found = re.search(r'<figure id="evidence-1-curve-1"[^>]*>.*?</figure>', page, flags=re.S)
     assert found is not None
     figure = Reader(found.group(0)).text
     for i in range(len(curve.at)):

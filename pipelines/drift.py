@@ -1,0 +1,171 @@
+"""The drift report beside a file's scores: made from the counts of its chunks, written at the end.
+
+``NAME.drift.json`` and ``NAME.drift.html`` stand beside the output NAME. They hold counts and
+shares, no row and no id, and are the same bytes whichever engine scored the chunks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from biomarker import __version__
+from biomarker.features.support import Support, fit_support
+from biomarker.metrics.drift import Check, Drift, judge_drift
+from pipelines.bundle import Bundle
+from pipelines.row_scores import FAR
+from pipelines.storage import write_text
+
+if TYPE_CHECKING:
+    from biomarker.cohort import Cohort
+    from biomarker.models.pipeline import EncodedModel
+
+__all__ = [
+    "WHAT",
+    "change_words",
+    "drift_lines",
+    "file_drift",
+    "remove_drift",
+    "training_support",
+    "write_drift",
+]
+
+# What each check is about, in a sentence, and what its n counts.
+WHAT = {
+    "psi": ("distribution", "known values"),
+    "missing": ("missing values", "rows"),
+    "below_detection": ("values below detection", "known values"),
+    "above_detection": ("values above detection", "known values"),
+    "outside_training_range": ("values outside the training range", "known values"),
+    "distance": ("rows far from the training rows over all columns together", "rows"),
+}
+
+
+def training_support(cohort: Cohort, endpoint: str, fitted: EncodedModel) -> Support:
+    """What the rows a model was trained on looked like."""
+    included = cohort.outcomes[endpoint].included
+    parsed = [cohort.columns[column.name] for column in fitted.encoder_.columns]
+    return fit_support(
+        fitted.encoder_,
+        np.column_stack([one.values[included] for one in parsed]),
+        np.column_stack([one.states[included] for one in parsed]),
+    )
+
+
+def file_drift(bundle: Bundle, parts: Iterable[Mapping[str, Any]], n_rows: int) -> Drift | None:
+    """Judge a file by the counts of its parts.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    parts : iterable of mapping
+        :attr:`ScoredRows.support` of each part, or its lists in the ledger.
+    n_rows : int
+
+    Returns
+    -------
+    Drift or None
+        None where the bundle holds no support, or the file no row.
+    """
+    if bundle.support is None or n_rows == 0:
+        return None
+    total: dict[str, Any] = {}
+    for part in parts:
+        for name, tally in part.items():
+            total[name] = total.get(name, 0) + np.asarray(tally, dtype=np.int64)
+    far = total.pop(FAR, (0, 0, 0))
+    return judge_drift(bundle.support, total, far, n_rows)
+
+
+def write_drift(drift: Drift, bundle: Bundle, out: Path, source_name: str) -> None:
+    """Write both files beside an output, each whole or not at all.
+
+    Raises
+    ------
+    StorageError
+    """
+    from pipelines.report.drift import render_drift
+
+    write_text(_beside(out, "json"), json.dumps(record(drift, bundle, source_name), indent=1))
+    write_text(_beside(out, "html"), render_drift(drift, bundle, source_name))
+
+
+def remove_drift(out: Path) -> None:
+    """Remove the reports of an output that has been replaced: they describe rows that are gone."""
+    for kind in ("json", "html"):
+        _beside(out, kind).unlink(missing_ok=True)
+
+
+def _beside(out: Path, kind: str) -> Path:
+    return out.with_name(f"{out.name}.drift.{kind}")
+
+
+def record(drift: Drift, bundle: Bundle, source_name: str) -> dict[str, Any]:
+    """The JSON report: verdicts, their numbers, and the counts they come from."""
+    support = bundle.support
+    assert support is not None
+    told = drift.to_dict()
+    counts = told.pop("counts")
+    units = {column.name: column.plan.rule.unit for column in bundle.encoder.columns}
+    return {
+        "format": 1,
+        "release": __version__,
+        "source": source_name,
+        "model": bundle.description["name"],
+        "bundle": bundle.digest,
+        **told,
+        "interval": "Newcombe 95% of a change; Wilson 95% of a share; none of the index",
+        "by_chance": "the size that 95% of files of this n without drift stay at or below",
+        "thresholds": {name: list(pair) for name, pair in support.thresholds.items()},
+        "columns": [
+            {
+                "name": column.name,
+                "unit": units[column.name],
+                "training_range": None if column.low is None else [column.low, column.high],
+                "cells": list(column.cells),
+                "training": list(column.counts),
+                "file": counts[column.name],
+            }
+            for column in support.columns
+            if column.name in counts
+        ],
+    }
+
+
+def drift_lines(drift: Drift) -> list[str]:
+    """A line for each check with a verdict, the worst first."""
+    return [
+        f"{check.verdict} drift: {check.column or 'all columns'}: {change_words(check)}"
+        for check in drift.drifting
+    ]
+
+
+def change_words(check: Check) -> str:
+    """What changed, with its size, interval or chance, n and unit."""
+    about, counted = WHAT[check.what]
+    n = f"n = {check.n:,} {counted}"
+    if check.what == "psi":
+        return (
+            f"{about}, population stability index {check.value:.2f} (by sampling alone up to "
+            f"{check.by_chance:.2f}; {n})"
+        )
+    assert check.share is not None
+    assert check.training is not None
+    assert check.low is not None
+    assert check.high is not None
+    if check.what in ("outside_training_range", "distance"):
+        interval = f"95% interval {100 * check.low:.1f}% to {100 * check.high:.1f}%"
+    else:
+        interval = (
+            f"change {100 * check.value:+.1f} points, 95% interval {100 * check.low:+.1f} to "
+            f"{100 * check.high:+.1f}"
+        )
+    words = (
+        f"{about}, {100 * check.share:.1f}% against {100 * check.training:.1f}% in training "
+        f"({interval}; {n})"
+    )
+    return words.replace("-", "−")

@@ -1,0 +1,402 @@
+"""Rows in, scores out: the one function that every way of scoring calls, on a file or a part.
+
+What a row gets depends on the row and on two things only its whole file can say: which ids stand
+twice, and which columns are in another unit. Both come in as :class:`FileMarks`, so that parts can
+be scored apart, in any order and anywhere, with the same result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from biomarker.errors import CohortError, SchemaError, UsageError
+from biomarker.features.encoding import FrozenColumn
+from biomarker.features.support import ColumnSupport
+from biomarker.parsing import Parsed, State, id_array
+from pipelines.bundle import Bundle, survival_name
+
+__all__ = ["FAR", "OUTPUT_NAMES", "STATUSES", "FileMarks", "RowScorer", "ScoredRows"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+OUTPUT_NAMES = ("risk", "response_probability", "status", "reason")
+STATUSES = ("ok", "warned", "refused")
+FAR = "(distance)"
+_WORD = 63  # flags that one whole number holds
+
+
+@dataclass(frozen=True)
+class FileMarks:
+    """What the whole file says about its rows.
+
+    Attributes
+    ----------
+    repeated : callable, optional
+        Ids of some rows to whether each stands elsewhere in the file too.
+    other_unit : frozenset of str
+        Columns that look a thousandfold off the training rows.
+    """
+
+    repeated: Callable[[pa.Array], Bools] | None = None
+    other_unit: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRows:
+    """Scores of some rows, and what adds up over the parts of a file.
+
+    Attributes
+    ----------
+    table : pyarrow Table
+        The id column first, then the numbers, then ``status`` and ``reason``.
+    counts : dict
+        Rows by status.
+    reasons : dict
+        ``code:column`` to the number of rows it stands on.
+    units : dict
+        Column to its :meth:`FrozenColumn.unit_tally`.
+    support : dict
+        Column to its :meth:`ColumnSupport.tally`, and under :data:`FAR` :meth:`Spread.tally`;
+        empty where the bundle holds no support.
+    """
+
+    table: pa.Table
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    units: dict[str, Ints]
+    support: dict[str, Ints] = field(default_factory=dict)
+
+
+class _Flags:
+    """Which reasons stand on which rows, as bits of whole numbers."""
+
+    def __init__(self, n: int) -> None:
+        self.names: list[str] = []
+        self._words: list[npt.NDArray[np.uint64]] = []
+        self.refused, self.warned = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+
+    def add(self, name: str, reaction: str, hit: Bools) -> None:
+        """Note a reason; rows that have none in the end are not touched."""
+        rows = np.flatnonzero(hit)
+        if len(rows) == 0:
+            return
+        bit = len(self.names) % _WORD
+        if bit == 0:
+            self._words.append(np.zeros(len(hit), np.uint64))
+        self._words[-1][rows] |= np.uint64(1 << bit)
+        self.names.append(name)
+        (self.refused if reaction == "refuse" else self.warned)[rows] = True
+
+    def column(self) -> tuple[pa.Array, dict[str, int]]:
+        """``code:column`` joined by semicolons, each combination written once; rows by reason."""
+        flagged = np.flatnonzero(self.refused | self.warned)
+        code = np.zeros(len(flagged), np.int64)
+        words = [word[flagged] for word in self._words]
+        for word in words:
+            distinct, at = np.unique(word, return_inverse=True)
+            code = code * len(distinct) + at
+        _, first, at = np.unique(code, return_index=True, return_inverse=True)
+        sets = [
+            [i for k, word in enumerate(words) for i in _bits(int(word[row]), k)] for row in first
+        ]
+        tally = dict.fromkeys(self.names, 0)
+        for here, rows in zip(sets, np.bincount(at, minlength=len(sets)), strict=True):
+            for i in here:
+                tally[self.names[i]] += int(rows)
+        # The first text stands for the rows without a reason.
+        index = np.zeros(len(self.refused), np.int32)
+        index[flagged] = at + 1
+        book = ["", *(";".join(self.names[i] for i in here) for here in sets)]
+        return pa.DictionaryArray.from_arrays(pa.array(index), pa.array(book)), tally
+
+
+def _bits(word: int, k: int) -> list[int]:
+    """Positions of the flags that the k-th whole number holds."""
+    found = []
+    while word:
+        low = word & -word
+        found.append(k * _WORD + low.bit_length() - 1)
+        word ^= low
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class RowScorer:
+    """A bundle ready to score rows.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    drivers : int
+        How many of each row's largest contributions to add.
+    """
+
+    bundle: Bundle
+    drivers: int = 0
+    _horizons: tuple[float, ...] = field(init=False, repr=False)
+    _trees: Any = field(init=False, repr=False, default=None)
+    _counted: dict[str, ColumnSupport] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        support = self.bundle.support
+        counted = {} if support is None else {column.name: column for column in support.columns}
+        object.__setattr__(self, "_counted", counted)
+        if self.drivers < 0:
+            raise UsageError(f"drivers must be 0 or more; got {self.drivers}.")
+        horizons = tuple(float(h) for h in self.bundle.description["horizons"])
+        object.__setattr__(self, "_horizons", horizons)
+
+    def prepare(self) -> None:
+        """Make ready for very many rows: the same sums of the same trees, to the bit, faster."""
+        from biomarker.explain.tree_margin import compile_margin
+        from biomarker.explain.tree_paths import UnsupportedTreesError
+
+        booster = getattr(self.bundle.fitted.model, "booster_", None)
+        if booster is not None:
+            with contextlib.suppress(UnsupportedTreesError):
+                object.__setattr__(self, "_trees", compile_margin(booster))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns read from a file that has them: the id's and the encoder's."""
+        names = [column.name for column in self.bundle.encoder.columns]
+        return ((self.bundle.id_column,) if self.bundle.id_column else ()) + tuple(names)
+
+    @property
+    def few_texts(self) -> tuple[str, ...]:
+        """Columns of levels, which a reader may hold as a dictionary."""
+        columns = self.bundle.encoder.columns
+        return tuple(column.name for column in columns if column.kind != "continuous")
+
+    @property
+    def unique_ids(self) -> bool:
+        """Whether an id that stands twice is worth a warning."""
+        many = self.bundle.study.get("rows_per_patient") == "many"
+        return self.bundle.id_column is not None and not many
+
+    def check(self, present: list[str], allow_undeclared: bool) -> tuple[str, ...]:
+        """Refuse columns that lack a needed name, repeat one, or hold unknown ones.
+
+        Returns
+        -------
+        tuple of str
+            Unknown columns that are left aside.
+
+        Raises
+        ------
+        SchemaError, UsageError
+        """
+        bundle = self.bundle
+        needed = [column.name for column in bundle.encoder.columns]
+        if bundle.id_column is not None and not bundle.description.get("id_optional", False):
+            needed.insert(0, bundle.id_column)
+        missing = [name for name in needed if name not in present]
+        declared = set(bundle.study.get("columns", {}))
+        unknown = tuple(name for name in present if name not in declared)
+        if present and len(unknown) == len(present):
+            # Without a header line the "names" are a patient's values: counted, not repeated.
+            raise SchemaError(
+                f"The file must have every column the model uses; none of its {len(present)} "
+                f"column name(s) is known. Needed: {', '.join(needed)}. Is the header line "
+                "missing? Nothing was written."
+            )
+        repeated = sorted({name for name in present if present.count(name) > 1})
+        if repeated:
+            raise SchemaError(
+                f"Every column name must be unique; {len(repeated)} of them stand more than once. "
+                "Rename or remove the repeated columns. Nothing was written."
+            )
+        if missing:
+            hint = f" The file also has unknown column(s): {', '.join(unknown)}." if unknown else ""
+            raise SchemaError(
+                f"The file must have every column the model uses; missing: {', '.join(missing)}."
+                f"{hint} Nothing was written."
+            )
+        if unknown and not allow_undeclared and bundle.study.get("undeclared_columns") != "ignore":
+            raise SchemaError(
+                "The file must have only columns the study declares; unknown: "
+                f"{', '.join(unknown)}. Remove them, or allow undeclared columns to leave them "
+                "aside. Nothing was written."
+            )
+        id_name = bundle.id_column or "row"
+        if id_name in OUTPUT_NAMES or id_name in bundle.number_names:
+            raise UsageError(
+                f"The id column must not be named like an output; got '{id_name}'. Rename it."
+            )
+        return unknown
+
+    def score(self, table: pa.Table, marks: FileMarks, first_row: int = 0) -> ScoredRows:
+        """Score rows of a checked file.
+
+        Parameters
+        ----------
+        table : pyarrow Table
+            Rows that follow one another in the file.
+        marks : FileMarks
+        first_row : int
+            Position in the file of the first of them, from 0.
+        """
+        n, columns = table.num_rows, self.bundle.encoder.columns
+        raw, flags = np.empty((n, len(columns)), order="F"), _Flags(n)
+        units: dict[str, Ints] = {}
+        support: dict[str, Ints] = {}
+        for index, column in enumerate(columns):
+            raw[:, index], found, units[column.name], parsed = _read_column(
+                column, table[column.name], column.name in marks.other_unit
+            )
+            counted = self._counted.get(column.name)
+            if counted is not None:
+                outside = found.get("outside_training_range")
+                support[column.name] = counted.tally(parsed.values, parsed.states, outside)
+            for reason, hit in found.items():
+                flags.add(f"{reason}:{column.name}", column.reaction(reason), hit)
+        out = self._ids(table, first_row)
+        if self.unique_ids and marks.repeated is not None and self.bundle.id_column in out:
+            repeated = marks.repeated(out[self.bundle.id_column])
+            flags.add(f"duplicate_id:{self.bundle.id_column}", "warn", repeated)
+        usable = ~flags.refused
+        numbers = self._numbers(raw if usable.all() else raw[usable], support)
+        finite = np.ones(int(usable.sum()), np.bool_)
+        for values in numbers.values():
+            if values.dtype == np.float64:
+                finite &= np.isfinite(values)
+        if not finite.all():
+            broken = np.zeros(n, np.bool_)
+            broken[np.flatnonzero(usable)[~finite]] = True
+            flags.add("no_finite_prediction:(model)", "refuse", broken)
+        for name, values in numbers.items():
+            out[name] = _laid_out(values, usable, flags.refused)
+        status = np.where(flags.refused, 2, np.where(flags.warned, 1, 0)).astype(np.int8)
+        out["status"] = pa.DictionaryArray.from_arrays(pa.array(status), pa.array(STATUSES))
+        out["reason"], reasons = flags.column()
+        counts = {name: int(np.count_nonzero(status == k)) for k, name in enumerate(STATUSES)}
+        return ScoredRows(pa.table(out), counts, reasons, units, support)
+
+    def _ids(self, table: pa.Table, first_row: int) -> dict[str, pa.Array]:
+        name = self.bundle.id_column
+        if name is not None and name in table.column_names:
+            return {name: id_array(table[name])}
+        rows = np.arange(first_row + 1, first_row + table.num_rows + 1)
+        return {"row": pa.array(rows)}
+
+    def _numbers(self, raw: Floats, support: dict[str, Ints]) -> dict[str, Any]:
+        """Predictions of usable rows, by output column; their distances are counted too."""
+        from biomarker.models.boosting import booster_margin
+        from biomarker.models.link import response_at_margin, survival_at_margin
+
+        model, encoder = self.bundle.fitted.model, self.bundle.encoder
+        out: dict[str, Any] = {}
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._trees is not None:
+                features = encoder.transform(raw, np.float32, "F")
+                sums = self._trees.margin(features).astype(np.float64)
+                margin = model.contribution_sign * sums
+            elif hasattr(model, "booster_"):
+                features = encoder.transform(raw, np.float32)
+                margin = model.contribution_sign * booster_margin(model.booster_, features)
+            else:
+                features = encoder.transform(raw)
+                margin = model.predict_margin(features)
+            if self.bundle.support is not None:
+                support[FAR] = self.bundle.support.spread.tally(features)
+            if self.bundle.description["kind"] == "survival":
+                out["risk"] = margin
+                survival = survival_at_margin(model, margin, self._horizons)
+                for index, horizon in enumerate(self._horizons):
+                    name = survival_name(horizon, self.bundle.description["unit"])
+                    out[name] = survival[:, index]
+            else:
+                out["response_probability"] = response_at_margin(model, margin)
+        return out | self._driver_columns(features, margin)
+
+    def _driver_columns(self, features: Any, margin: Floats) -> dict[str, Any]:
+        """The largest contributions of each row, each column's name as a code."""
+        from biomarker.explain.attribution import contributions_of, drivers
+
+        if not self.drivers:
+            return {}
+        split = contributions_of(self.bundle.fitted, features, margin)
+        order, signed = drivers(split.values, min(self.drivers, len(split.sources)))
+        names = pa.array(split.sources, pa.string())
+        out: dict[str, Any] = {}
+        for k in range(order.shape[1]):
+            out[f"driver_{k + 1}"] = _Words(order[:, k].astype(np.int32), names)
+            out[f"driver_{k + 1}_value"] = np.ascontiguousarray(signed[:, k])
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """Texts as positions among a few."""
+
+    codes: npt.NDArray[np.int32]
+    book: pa.Array
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the codes: no number to be checked."""
+        return self.codes.dtype
+
+
+def _read_column(
+    column: FrozenColumn, values: pa.ChunkedArray, other_unit: bool
+) -> tuple[Floats, Mapping[str, Bools], Ints, Parsed]:
+    """Values, NaN where no number may be used; what stood out; the unit's tally; all as parsed."""
+    parsed = column.plan.rule.parse(values)
+    raw, states = parsed.values, parsed.states
+    found = column.review(raw, states)
+    if other_unit:
+        found["suspected_unit_mixup"] = states != State.MISSING
+    tally = column.unit_tally(raw, states)
+    if states.any() or column.plan.transform != "identity":
+        # Outside the allowed range a transform may be undefined: nothing to compute with.
+        unusable = (states >= State.UNPARSABLE) & (states != State.OUTSIDE_ALLOWED_RANGE)
+        unusable |= ~column.defined(raw)
+        raw = np.where(unusable, np.nan, raw)
+    if "unseen_category" in found:
+        raw = np.where(found["unseen_category"], np.nan, raw)
+    return raw, found, tally, parsed
+
+
+def _laid_out(values: Any, usable: Bools, refused: Bools) -> pa.Array:
+    """Values of the usable rows over all rows, null where refused."""
+    everyone = bool(usable.all())
+    data = values.codes if isinstance(values, _Words) else values
+    if not everyone:
+        spread = np.zeros(len(usable), data.dtype)
+        spread[usable] = data
+        data = spread
+    array = pa.array(data, mask=refused if refused.any() else None)
+    if isinstance(values, _Words):
+        return pa.DictionaryArray.from_arrays(array, values.book)
+    return array
+
+
+def repeated_in(ids: pa.Array) -> Callable[[pa.Array], Bools] | None:
+    """Which ids of a table in memory stand more than once; None where none does."""
+    import pyarrow.compute as pc
+
+    if len(ids) == 0:
+        return None
+    array = ids.dictionary_encode(null_encoding="encode")
+    codes = pc.fill_null(array.indices, len(array.dictionary)).to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes)
+    if counts.max() < 2:
+        return None
+    hit = counts[codes] > 1
+
+    def repeated(part: pa.Array) -> Bools:
+        if len(part) != len(hit):
+            raise CohortError("ids must be those of the whole table.")
+        return hit
+
+    return repeated

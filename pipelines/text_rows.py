@@ -1,0 +1,142 @@
+"""A CSV or TSV file of any length, block by block: the same checks and the same text as whole."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from biomarker.errors import CohortError
+from pipelines.readers import (
+    check_block,
+    file_fault,
+    header_of,
+    parse_block,
+)
+
+__all__ = ["header", "text_blocks"]
+
+_BLOCK = 8 * 2**20
+_LONGEST = 256 * 2**20  # of a record
+_MAX_RATIO, _RATIO_CHECKED_FROM = 200, 64 * 2**20
+
+
+def header(path: Path) -> list[str]:
+    """Column names, from the first block."""
+    for data, _ in _records(path):
+        return header_of(path.name, data, delimiter_of(path))
+    raise file_fault(path.name, None, "empty", "no bytes", "a header line and one line a patient")
+
+
+def delimiter_of(path: Path) -> str:
+    """A tab for .tsv, else a comma."""
+    return "\t" if ".tsv" in path.suffixes[-2:] else ","
+
+
+def text_blocks(path: Path, wanted: Sequence[int]) -> Iterator[pa.Table]:
+    """Data rows of some columns as text, a few megabytes at a time.
+
+    Parameters
+    ----------
+    path : path
+        .csv or .tsv, also .gz.
+    wanted : sequence of int
+        Positions of the columns.
+
+    Raises
+    ------
+    CohortError
+        As :func:`pipelines.readers.read_table`, when a damaged block is reached.
+    """
+    name, delimiter, names = path.name, delimiter_of(path), None
+    for data, first in _records(path):
+        begins = names is None
+        if names is None:
+            names = header_of(name, data, delimiter)
+        lines = check_block(name, data, delimiter, first)
+        table = parse_block(name, data, delimiter, lines, names, first, wanted)
+        yield table.slice(1) if begins else table
+
+
+def _records(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Whole records, and the file line the first of them stands on."""
+    rest, first = b"", 1
+    for piece in _pieces(path):
+        data = rest + piece
+        end = _last_end(data)
+        if end == 0 and len(data) > _LONGEST:
+            raise file_fault(
+                path.name, first, "stray quote", "a quote left open for 256 MB",
+                "quotes around whole fields",
+            )  # fmt: skip
+        if end:
+            yield data[:end], first
+            first += data.count(b"\n", 0, end)
+        rest = data[end:]
+    if rest or first == 1:
+        yield rest, first
+
+
+def _last_end(data: bytes) -> int:
+    """Where the last whole record ends: after a line end outside of quotes; 0 for none."""
+    quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == ord('"'))
+    end = len(data)
+    while end > 0:
+        end = data.rfind(b"\n", 0, end)
+        if np.searchsorted(quotes, end) % 2 == 0:
+            return end + 1
+    return 0
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Bytes of the file, expanded where it is compressed."""
+    try:
+        with path.open("rb") as handle:
+            if path.suffix.lower() != ".gz":
+                while piece := handle.read(_BLOCK):
+                    yield piece
+                return
+            yield from _expanded(path.name, iter(lambda: handle.read(2**18), b""))
+    except OSError as error:
+        raise CohortError(
+            f"The input '{path.name}' could not be read: {error.strerror or 'input error'}."
+        ) from None
+
+
+def _expanded(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Bytes of a gzip stream, stopping early where the ratio is that of a bomb."""
+    broken = file_fault(
+        name, None, "damaged file", "a gzip stream that breaks off", "a whole gzip file"
+    )
+    stream, taken, given, held = zlib.decompressobj(31), 0, 0, b""
+    try:
+        for piece in pieces:
+            taken += len(piece)
+            while piece:
+                out = stream.decompress(piece, _BLOCK)
+                given += len(out)
+                if given > _RATIO_CHECKED_FROM and given > _MAX_RATIO * taken:
+                    raise file_fault(
+                        name, None, "suspicious compression",
+                        f"more than {_MAX_RATIO} bytes from each compressed one",
+                        "an ordinary compressed table",
+                    )  # fmt: skip
+                held += out
+                if len(held) >= _BLOCK:
+                    yield held
+                    held = b""
+                piece = stream.unconsumed_tail
+                if stream.eof:
+                    # Another member may follow; zero bytes after the last one are padding.
+                    piece = stream.unused_data.lstrip(b"\0")
+                    if piece:
+                        stream = zlib.decompressobj(31)
+        if not stream.eof:
+            raise broken
+    except zlib.error:
+        raise broken from None
+    if held:
+        yield held
