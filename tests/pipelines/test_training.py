@@ -98,3 +98,50 @@ def test_a_declared_horizon_beyond_support_is_left_out_with_a_note(cohort_folder
     assert plan.horizons == (6.0,)
     assert "500 months" in plan.notes[0]
     assert plan.notes[0] in result.run.limits
+
+
+def test_every_bundle_knows_its_training_rows(trained):
+    """Rows with the endpoint are counted, and the patients' own file shows no drift from them."""
+    from pipelines.bundle import load_bundle
+    from pipelines.drift import file_drift
+    from pipelines.scoring import score
+
+    result, _ = trained
+    for folder in result.bundles.values():
+        bundle = load_bundle(folder)
+        endpoint = result.run.cohort.outcomes[bundle.description["endpoint"]]
+        assert bundle.support.n_rows == int(endpoint.included.sum())
+        names = {column.name for column in bundle.support.columns}
+        assert names == {column.name for column in bundle.encoder.columns} - {"arm"}
+    frame = pd.DataFrame(
+        {"pid": ["1", "2"], "arm": "drug", "vegf": ["400", "500"], "grade": ["1", "2"]}
+    )
+    assert file_drift(bundle, [score(frame, bundle).support], 2).verdict == "none"
+
+
+def test_benefit_needs_a_claim_and_a_model_that_can_hold_it(trained):
+    """Only a claimed effect on the same endpoint, and trees deep enough for a product, allow it."""
+    from dataclasses import replace
+    from types import SimpleNamespace
+
+    from pipelines.training import describe_bundle
+
+    run = trained[0].run
+    models = {(m.endpoint, m.name): m for m in run.models}
+    assert all(describe_bundle(run, model)["benefit"] is None for model in run.models)
+
+    def with_claim(endpoint, claimed):
+        verdict = SimpleNamespace(endpoint=endpoint, marker="vegf", claimed=claimed)
+        return replace(run, evidence=SimpleNamespace(verdicts=(verdict,)))
+
+    def deep(depth):
+        return replace(models["os", "boosted_cox"], params={"max_depth": depth})
+
+    told = describe_bundle(with_claim("os", True), deep(2))
+    assert told["benefit"] == {"arm": "arm", "markers": ["vegf"]}
+    assert describe_bundle(with_claim("os", False), deep(2))["benefit"] is None
+    assert describe_bundle(with_claim("pfs", True), deep(2))["benefit"] is None
+    assert describe_bundle(with_claim("os", True), deep(1))["benefit"] is None
+    assert describe_bundle(with_claim("os", True), models["os", "cox"])["benefit"] is None
+    logistic = models["response", "logistic"]
+    assert describe_bundle(with_claim("response", True), logistic)["benefit"] is None

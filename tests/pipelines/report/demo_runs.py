@@ -12,10 +12,12 @@ import pandas as pd
 from biomarker.cohort import Cohort
 from biomarker.evidence import assess
 from pipelines.evidence import Evidence, with_looks
+from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.results import StudyRun
 from pipelines.settings import resolve
 from pipelines.simulate import write_cohort
+from pipelines.terminal import Progress
 from pipelines.training import fit_study
 
 __all__ = ["DEMO_STUDIES", "demo_run"]
@@ -45,6 +47,7 @@ def demo_run(name: str) -> StudyRun:
     """The run of a demonstration study on a few of its patients, with evidence on one marker."""
     cohort = _cohort(name)
     flags = {"models": _MODELS[name], "folds": 2, "repeats": 1, "inner_folds": 2, "jobs": 1}
+    flags["refits"] = 20
     settings = resolve(flags, cohort.study.training, {})
     markers = list(cohort.study.with_role("marker")[:1])
     found = assess(cohort, markers)
@@ -52,4 +55,6 @@ def demo_run(name: str) -> StudyRun:
     evidence = Evidence(cohort, found, 0.05, 0, n_tests, n_tests, n_tests)
     if name == "gbsg2":  # the displays beside the verdicts are the slow part; once is enough
         evidence = with_looks(evidence)
-    return fit_study(cohort, settings, _ENDPOINTS.get(name), f"{name}.csv", evidence=evidence)
+    run = fit_study(cohort, settings, _ENDPOINTS.get(name), f"{name}.csv", evidence=evidence)
+    with tempfile.TemporaryDirectory() as folder:
+        return explained(run, Path(folder), Progress(quiet=True))
