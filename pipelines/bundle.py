@@ -34,6 +34,7 @@ from pipelines.storage import atomic_folder
 __all__ = [
     "FORMAT_VERSION",
     "Bundle",
+    "benefit_name",
     "bundle_digest",
     "load_bundle",
     "save_bundle",
@@ -93,12 +94,34 @@ class Bundle:
         if self.description["kind"] != "survival":
             return ("response_probability",)
         unit = self.description["unit"]
-        return ("risk", *(survival_name(h, unit) for h in self.description["horizons"]))
+        survival = (survival_name(h, unit) for h in self.description["horizons"])
+        return ("risk", *survival, *self.benefit_names)
+
+    @property
+    def arm_feature(self) -> int | None:
+        """Position of the arm among the model's features; None where it is not one of them."""
+        names = [column.name for column in self.encoder.columns if column.kind == "arm"]
+        places = self.encoder.feature_names
+        return places.index(names[0]) if names and names[0] in places else None
+
+    @property
+    def benefit_names(self) -> tuple[str, ...]:
+        """Names of the columns of predicted benefit; none unless the evidence allowed it."""
+        told = self.description
+        allowed = told.get("benefit") and told["kind"] == "survival"
+        if not allowed or self.arm_feature is None:
+            return ()
+        return tuple(benefit_name(h, told["unit"]) for h in told["horizons"])
 
 
 def survival_name(horizon: float, unit: str) -> str:
     """Name of the column of survival probabilities at a horizon: ``survival_12_months``."""
     return f"survival_{horizon:g}_{unit}"
+
+
+def benefit_name(horizon: float, unit: str) -> str:
+    """Name of the column of predicted benefit at a horizon: ``benefit_12_months``."""
+    return f"benefit_{horizon:g}_{unit}"
 
 
 def save_bundle(

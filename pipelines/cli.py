@@ -384,7 +384,9 @@ def report(
 @click.option("--out", required=True, metavar="FILE", help=".parquet or .csv")
 @click.option("--drivers", type=click.IntRange(0, 50), default=0, help="Top contributions per row.")
 @click.option("--single-file", is_flag=True, help="Join the parts of a long job into one file.")
+@click.option("--spreadsheet", is_flag=True, help="CSV that opens without running formulas.")
 @click.option("--restart", is_flag=True, help="Discard what another, interrupted job left.")
+@click.option("--no-drift", is_flag=True, help="Write no drift report beside the scores.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: every core.")
 @click.option("--engine", type=click.Choice(["local", "dask"]), default="local", help="Where.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://127.0.0.1:8786.")
@@ -398,7 +400,9 @@ def score(
     out: str,
     drivers: int,
     single_file: bool,
+    spreadsheet: bool,
     restart: bool,
+    no_drift: bool,
     threads: int,
     engine: str,
     scheduler: str | None,
@@ -433,7 +437,9 @@ def score(
         drivers=drivers,
         allow_undeclared=allow_undeclared,
         single_file=single_file,
+        spreadsheet=spreadsheet,
         restart=restart,
+        drift=not no_drift,
         engine=engine_named(engine, threads, scheduler),
         progress=Progress(),
     )
@@ -446,9 +452,21 @@ def score(
         "chunks": done.chunks,
         "chunks_done_before": done.chunks_done_before,
         "join_seconds": round(done.join_seconds, 3),
+        "drift": None if done.drift is None else done.drift.verdict,
         "model": bundle.description["name"],
         "bundle": bundle.digest,
     }
+    if done.drift is not None:
+        from pipelines.drift import drift_lines
+
+        for line in drift_lines(done.drift):
+            click.echo(line[:1].upper() + line[1:], err=True)
+    if done.formulas and not spreadsheet:
+        click.echo(
+            f"{done.formulas:,} id(s) begin like a formula, which a spreadsheet would run on "
+            "opening the CSV: write it with --spreadsheet, or import the id column as text.",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps(body, indent=1))
     else:

@@ -107,6 +107,7 @@ def _stored_task(
             "folder": str(writer.folder.resolve()),
             "ledger": str(writer.ledger.resolve()),
             "kind": writer.kind,
+            "spreadsheet": writer.spreadsheet,
         }
     )
 
@@ -115,7 +116,9 @@ def score_chunks(task: str, numbers: Sequence[int]) -> list[Record]:
     """Score some chunks of a job, on whichever machine this runs; returns their records."""
     told = json.loads(task)
     source, scorer, marks = _prepared(task)
-    writer = PartWriter(Path(told["folder"]), Path(told["ledger"]), told["kind"])
+    writer = PartWriter(
+        Path(told["folder"]), Path(told["ledger"]), told["kind"], told["spreadsheet"]
+    )
     columns = [name for name in scorer.needed if name in source.names]
     others = set(range(source.n_chunks(told["sizes"]))) - set(numbers)
     return [

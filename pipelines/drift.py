@@ -29,9 +29,8 @@ __all__ = [
     "change_words",
     "drift_lines",
     "file_drift",
-    "remove_drift",
+    "report_drift",
     "training_support",
-    "write_drift",
 ]
 
 # What each check is about, in a sentence, and what its n counts.
@@ -81,27 +80,26 @@ def file_drift(bundle: Bundle, parts: Iterable[Mapping[str, Any]], n_rows: int) 
     return judge_drift(bundle.support, total, far, n_rows)
 
 
-def write_drift(drift: Drift, bundle: Bundle, out: Path, source_name: str) -> None:
-    """Write both files beside an output, each whole or not at all.
+def report_drift(drift: Drift | None, bundle: Bundle, out: Path, source_name: str) -> Drift | None:
+    """Write both files beside an output, each whole or not at all, and return what was given.
+
+    Without drift to tell, reports of an output that this one replaced are removed: they describe
+    rows that are gone.
 
     Raises
     ------
     StorageError
     """
+    places = [out.with_name(f"{out.name}.drift.{kind}") for kind in ("json", "html")]
+    if drift is None:
+        for place in places:
+            place.unlink(missing_ok=True)
+        return None
     from pipelines.report.drift import render_drift
 
-    write_text(_beside(out, "json"), json.dumps(record(drift, bundle, source_name), indent=1))
-    write_text(_beside(out, "html"), render_drift(drift, bundle, source_name))
-
-
-def remove_drift(out: Path) -> None:
-    """Remove the reports of an output that has been replaced: they describe rows that are gone."""
-    for kind in ("json", "html"):
-        _beside(out, kind).unlink(missing_ok=True)
-
-
-def _beside(out: Path, kind: str) -> Path:
-    return out.with_name(f"{out.name}.drift.{kind}")
+    write_text(places[0], json.dumps(record(drift, bundle, source_name), indent=1) + "\n")
+    write_text(places[1], render_drift(drift, bundle, source_name))
+    return drift
 
 
 def record(drift: Drift, bundle: Bundle, source_name: str) -> dict[str, Any]:

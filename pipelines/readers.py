@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from biomarker.errors import CohortError, Fault
 __all__ = [
     "FileTable",
     "check_block",
+    "check_bytes",
     "distinct",
     "file_fault",
     "header_of",
@@ -158,7 +158,7 @@ def check_block(name: str, data: bytes, delimiter: str, first: int = 1) -> Posit
     ndarray of int, or None
         Line, within the data, of every record after the first; None where each has one line.
     """
-    _check_bytes(name, data, first)
+    check_bytes(name, data, first)
     quotes = _quotes(data)
     _check_quotes(name, data, delimiter, quotes, first)
     _check_lines(name, data, quotes, first)
@@ -203,12 +203,12 @@ def _among(allowed: bytes) -> npt.NDArray[np.bool_]:
 
 def _check_lines(name: str, data: bytes, quotes: Positions, first: int = 1) -> None:
     """Refuse blank lines and a last line that breaks off."""
-    for blank in re.finditer(rb"(?:^|\n)(?=\r?\n)", data):
-        if np.searchsorted(quotes, blank.start()) % 2 == 0:
-            raise file_fault(
-                name, data.count(b"\n", 0, blank.end()) + first, "blank line", "nothing",
-                "one patient on every line", "Remove the line.",
-            )  # fmt: skip
+    blanks = [at for end in (b"\n", b"\r\n") if (at := _blank(data, end, quotes)) is not None]
+    if blanks:
+        raise file_fault(
+            name, data.count(b"\n", 0, min(blanks)) + first, "blank line", "nothing",
+            "one patient on every line", "Remove the line.",
+        )  # fmt: skip
     if not data.endswith(b"\n"):
         raise file_fault(
             name, data.count(b"\n") + first, "truncated", "a last line without a line end",
@@ -216,7 +216,20 @@ def _check_lines(name: str, data: bytes, quotes: Positions, first: int = 1) -> N
         )  # fmt: skip
 
 
-def _check_bytes(name: str, data: bytes, first: int = 1) -> None:
+def _blank(data: bytes, end: bytes, quotes: Positions) -> int | None:
+    """Where the first blank line with this line end begins, outside of quotes."""
+    if data.startswith(end):
+        return 0
+    # Searched for as bytes: a pattern would stop at every line end of the file.
+    at = data.find(b"\n" + end)
+    while at >= 0:
+        if np.searchsorted(quotes, at) % 2 == 0:
+            return at + 1
+        at = data.find(b"\n" + end, at + 1)
+    return None
+
+
+def check_bytes(name: str, data: bytes, first: int = 1) -> None:
     """Refuse what a table reader would silently bend; the data begin on line ``first``."""
     if not data:
         raise file_fault(name, None, "empty", "no bytes", "a header line and one line a patient")

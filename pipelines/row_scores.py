@@ -290,7 +290,6 @@ class RowScorer:
 
     def _numbers(self, raw: Floats, support: dict[str, Ints]) -> dict[str, Any]:
         """Predictions of usable rows, by output column; their distances are counted too."""
-        from biomarker.models.boosting import booster_margin
         from biomarker.models.link import response_at_margin, survival_at_margin
 
         model, encoder = self.bundle.fitted.model, self.bundle.encoder
@@ -298,14 +297,10 @@ class RowScorer:
         with np.errstate(over="ignore", invalid="ignore"):
             if self._trees is not None:
                 features = encoder.transform(raw, np.float32, "F")
-                sums = self._trees.margin(features).astype(np.float64)
-                margin = model.contribution_sign * sums
-            elif hasattr(model, "booster_"):
-                features = encoder.transform(raw, np.float32)
-                margin = model.contribution_sign * booster_margin(model.booster_, features)
             else:
-                features = encoder.transform(raw)
-                margin = model.predict_margin(features)
+                boosted = hasattr(model, "booster_")
+                features = encoder.transform(raw, np.float32 if boosted else np.float64)
+            margin = self._margin(features)
             if self.bundle.support is not None:
                 support[FAR] = self.bundle.support.spread.tally(features)
             if self.bundle.description["kind"] == "survival":
@@ -314,9 +309,41 @@ class RowScorer:
                 for index, horizon in enumerate(self._horizons):
                     name = survival_name(horizon, self.bundle.description["unit"])
                     out[name] = survival[:, index]
+                out |= self._benefit(features)
             else:
                 out["response_probability"] = response_at_margin(model, margin)
         return out | self._driver_columns(features, margin)
+
+    def _margin(self, features: npt.NDArray[Any]) -> Floats:
+        """The model's margin of encoded rows."""
+        from biomarker.models.boosting import booster_margin
+
+        model = self.bundle.fitted.model
+        if self._trees is not None:
+            sums = self._trees.margin(features).astype(np.float64)
+            return np.asarray(model.contribution_sign * sums)
+        if hasattr(model, "booster_"):
+            return np.asarray(model.contribution_sign * booster_margin(model.booster_, features))
+        return np.asarray(model.predict_margin(features))
+
+    def _benefit(self, features: npt.NDArray[Any]) -> dict[str, Floats]:
+        """Survival of the same rows if treated less if not, where the bundle may say so."""
+        from biomarker.models.link import survival_at_margin
+
+        bundle, names, arm = self.bundle, self.bundle.benefit_names, self.bundle.arm_feature
+        if not names or arm is None:
+            return {}
+        unknown = f"{bundle.encoder.feature_names[arm]} missing"
+        survival = []
+        for assigned in (1.0, 0.0):
+            given = features.copy(order="K")
+            given[:, arm] = assigned
+            if unknown in bundle.encoder.feature_names:
+                given[:, bundle.encoder.feature_names.index(unknown)] = 0.0
+            margin = self._margin(given)
+            survival.append(survival_at_margin(bundle.fitted.model, margin, self._horizons))
+        gain = survival[0] - survival[1]
+        return {name: np.ascontiguousarray(gain[:, k]) for k, name in enumerate(names)}
 
     def _driver_columns(self, features: Any, margin: Floats) -> dict[str, Any]:
         """The largest contributions of each row, each column's name as a code."""

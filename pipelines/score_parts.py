@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ import pyarrow.compute as pc
 from pipelines.row_scores import ScoredRows
 from pipelines.storage import write_bytes, write_text
 
-__all__ = ["PartWriter", "join_parts", "write_table"]
+__all__ = ["PartWriter", "formulas_in", "join_parts", "marked_formulas", "write_table"]
+
+# What a spreadsheet reads on as a formula: the usual signs, their wide forms, and blanks that it
+# may skip before one.
+_FORMULA = "^[=+\\-@\t\r\n＝＋－＠]"  # the wide forms are meant
+_BEGINS = re.compile(f"{_FORMULA}|^'")
 
 
 @dataclass(frozen=True)
@@ -26,18 +32,21 @@ class PartWriter:
     folder, ledger : Path
         For the parts and for their records.
     kind : {".parquet", ".csv"}
+    spreadsheet : bool
+        Mark texts of a CSV file that a spreadsheet would take for formulas.
     """
 
     folder: Path
     ledger: Path
     kind: str
+    spreadsheet: bool = False
 
     def write(self, number: int, scored: ScoredRows, first_row: int) -> dict[str, Any]:
         """Returns the ledger's record: counts and hashes, nothing of a patient."""
         name = f"part-{number:05d}{self.kind}"
         # Made in memory first: a disk that is full is then told how much the part takes.
         buffer = pa.BufferOutputStream()
-        write_table(scored.table, buffer, self.kind)
+        write_table(scored.table, buffer, self.kind, self.spreadsheet)
         data = memoryview(buffer.getvalue())
         write_bytes(self.folder / name, data)
         record = {
@@ -49,6 +58,7 @@ class PartWriter:
             "sha256": hashlib.sha256(data).hexdigest(),
             "counts": scored.counts,
             "reasons": scored.reasons,
+            "formulas": formulas_in(scored.table) if self.kind == ".csv" else 0,
             "units": {name: tally.tolist() for name, tally in scored.units.items() if tally[0]},
             "support": {name: tally.tolist() for name, tally in scored.support.items()},
         }
@@ -56,7 +66,7 @@ class PartWriter:
         return record
 
 
-def write_table(table: pa.Table, path: Any, kind: str) -> None:
+def write_table(table: pa.Table, path: Any, kind: str, spreadsheet: bool = False) -> None:
     """Scores as Parquet or CSV; columns of few texts are stored as plain text."""
     if kind == ".parquet":
         import pyarrow.parquet as pq
@@ -66,7 +76,32 @@ def write_table(table: pa.Table, path: Any, kind: str) -> None:
     else:
         import pyarrow.csv as pa_csv
 
-        pa_csv.write_csv(plain_text(table), path)
+        plain = plain_text(table)
+        pa_csv.write_csv(marked_formulas(plain) if spreadsheet else plain, path)
+
+
+def formulas_in(table: pa.Table) -> int:
+    """How many ids a spreadsheet would take for a formula."""
+    ids = table.column(0)
+    if not pa.types.is_string(ids.type) and not pa.types.is_large_string(ids.type):
+        return 0
+    return int(pc.sum(pc.match_substring_regex(ids, _FORMULA)).as_py() or 0)
+
+
+def marked_formulas(table: pa.Table) -> pa.Table:
+    """An apostrophe before texts that begin like a formula, or with an apostrophe.
+
+    Taking one apostrophe off every text that begins with one gives the texts back.
+    """
+    columns = []
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            begins = pc.match_substring_regex(column, f"{_FORMULA}|^'")
+            marked = pc.binary_join_element_wise(pa.scalar("'", column.type), column, "")
+            column = pc.if_else(pc.fill_null(begins, False), marked, column)
+        columns.append(column)
+    names = [f"'{name}" if _BEGINS.match(name) else name for name in table.column_names]
+    return pa.table(columns, names=names)
 
 
 def plain_text(table: pa.Table) -> pa.Table:

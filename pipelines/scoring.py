@@ -150,7 +150,7 @@ def _repeated_ids(scorer: RowScorer, table: pa.Table) -> Any:
     return repeated_in(id_array(table[name]))
 
 
-def write_scores(table: pa.Table, out: str | Path) -> None:
+def write_scores(table: pa.Table, out: str | Path, spreadsheet: bool = False) -> None:
     """Write scores as Parquet or CSV by the file's ending, whole or not at all.
 
     Raises
@@ -167,7 +167,9 @@ def write_scores(table: pa.Table, out: str | Path) -> None:
     elif path.suffix == ".csv":
         import pyarrow.csv as pa_csv
 
+        from pipelines.score_parts import marked_formulas
+
         with atomic_file(path) as temporary:
-            pa_csv.write_csv(table, temporary)
+            pa_csv.write_csv(marked_formulas(table) if spreadsheet else table, temporary)
     else:
         raise UsageError(f"The output must end in .parquet or .csv; got '{path.name}'. Rename it.")

@@ -9,6 +9,7 @@ its name in one step, and the ledger goes when all else is done.
 
     scores/part-00000.parquet   scores of the first 131,072 rows, and so on
     scores/_manifest.json       what was scored with which model; every part with its SHA-256
+    scores.drift.json, .html    how the rows differ from the training rows
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ import pyarrow as pa
 
 from biomarker import __version__
 from biomarker.errors import CohortError, StorageError, UsageError
+from biomarker.metrics.drift import Drift
 from pipelines.bundle import Bundle
+from pipelines.drift import file_drift, report_drift
 from pipelines.engine import Engine, LocalEngine
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import CHUNK_ROWS, RowSource, open_source
-from pipelines.score_parts import PartWriter, join_parts
+from pipelines.score_parts import PartWriter, formulas_in, join_parts
 from pipelines.storage import atomic_file, sha256_file, storage_error, sync_folder, write_text
 from pipelines.terminal import Progress
 
@@ -67,6 +70,11 @@ class JobResult:
         In all, and those an earlier, interrupted run had finished.
     join_seconds : float
         Spent on joining the parts into one file.
+    formulas : int
+        Ids that a spreadsheet would take for formulas, in a CSV output.
+    drift : Drift or None
+        How the file differs from the training rows; None where that was not asked for, the bundle
+        cannot say, or the file has no row.
     """
 
     rows: int
@@ -77,6 +85,8 @@ class JobResult:
     chunks: int
     chunks_done_before: int = 0
     join_seconds: float = 0.0
+    formulas: int = 0
+    drift: Drift | None = None
 
 
 def score_file(
@@ -88,6 +98,8 @@ def score_file(
     allow_undeclared: bool = False,
     single_file: bool = False,
     restart: bool = False,
+    drift: bool = True,
+    spreadsheet: bool = False,
     engine: Engine | None = None,
     progress: Progress | None = None,
     chunk_rows: int = CHUNK_ROWS,
@@ -110,6 +122,11 @@ def score_file(
         Join the parts at the end.
     restart : bool
         Throw away what an interrupted job of another input, model or setting left.
+    drift : bool
+        Write ``NAME.drift.json`` and ``NAME.drift.html`` beside the output NAME, where the bundle
+        knows its training rows; else such reports of an earlier output are removed.
+    spreadsheet : bool
+        In a CSV output, an apostrophe before texts that a spreadsheet would take for formulas.
     engine : Engine, optional
         Where chunks are scored; all cores of this machine by default.
     progress : Progress, optional
@@ -146,8 +163,13 @@ def score_file(
         small = _small_table(rows)
         at_once = isinstance(engine, LocalEngine)
         if at_once and small is not None and not out.with_name(f".{out.name}.ledger").exists():
-            return _at_once(bundle, small, out, drivers, allow_undeclared)
-        job = _Job(rows, scorer, out, ignored, single_file, engine, progress)
+            done = _at_once(bundle, small, out, drivers, allow_undeclared, spreadsheet)
+            told = report_drift(done.drift if drift else None, bundle, out, Path(source).name)
+            return replace(done, drift=told)
+        job = _Job(
+            rows, scorer, out, ignored, single_file, spreadsheet, engine, progress, drift,
+            Path(source).name,
+        )  # fmt: skip
         return job.run(restart)
 
 
@@ -160,8 +182,11 @@ class _Job:
     out: Path
     ignored: tuple[str, ...]
     single_file: bool
+    spreadsheet: bool
     engine: Engine
     progress: Progress
+    drift: bool
+    source_name: str
 
     @property
     def work(self) -> Path:
@@ -181,8 +206,7 @@ class _Job:
             plan = self._plan(digest.result(), sizes)
         if self._take_up(plan, restart):
             records = self._records(verify=False)
-            self._tidy()
-            return self._result(records, len(records), 0.0)
+            return self._finish(records, len(records), 0.0)
         records = self._records()
         done = len(records)
         marks = replace(marks, other_unit=frozenset(plan["other_unit"]))
@@ -200,15 +224,22 @@ class _Job:
                 "Score it again."
             )
         seconds = self._commit(plan, [records[k] for k in sorted(records)])
+        result = self._finish(records, done, seconds)
         self.progress.done()
-        return self._result(records, done, seconds)
+        return result
 
-    def _result(self, records: Mapping[int, Any], done: int, seconds: float) -> JobResult:
+    def _finish(self, records: Mapping[int, Any], done: int, seconds: float) -> JobResult:
+        """What follows a commit: the drift report, then the ledger goes, which could redo it."""
         counts, reasons = _added(records, "counts"), _added(records, "reasons")
-        return JobResult(
-            sum(r["rows"] for r in records.values()), dict(counts), dict(reasons.most_common()),
-            self.ignored, self.out, len(records), done, seconds,
+        bundle, n_rows = self.scorer.bundle, sum(r["rows"] for r in records.values())
+        drift = file_drift(bundle, (r["support"] for r in records.values()), n_rows)
+        result = JobResult(
+            n_rows, dict(counts), dict(reasons.most_common()), self.ignored, self.out,
+            len(records), done, seconds, sum(r["formulas"] for r in records.values()), drift,
         )  # fmt: skip
+        told = report_drift(drift if self.drift else None, bundle, self.out, self.source_name)
+        self._tidy()
+        return replace(result, drift=told)
 
     def _survey(self) -> tuple[list[int], FileMarks]:
         """Rows of each file and the ids that stand twice, by one pass over the id column."""
@@ -248,6 +279,7 @@ class _Job:
             "model_name": self.scorer.bundle.description["name"],
             "drivers": self.scorer.drivers,
             "kind": self.out.suffix,
+            "spreadsheet": self.spreadsheet,
             "other_unit": [],
         }
 
@@ -299,7 +331,7 @@ class _Job:
         total = self.source.n_chunks(sizes)
         self.progress.stage("scoring")
         self.scorer.prepare()
-        writer = PartWriter(self.work, self.ledger, self.out.suffix)
+        writer = PartWriter(self.work, self.ledger, self.out.suffix, self.spreadsheet)
         records: dict[int, dict[str, Any]] = {}
         try:
             for record in self.engine.run(
@@ -355,7 +387,6 @@ class _Job:
             write_text(told, json.dumps(manifest, indent=1))
         write_text(self.ledger / _JOB, json.dumps({**plan, "finished": sha256_file(told)}))
         _swap_in(finished, self.out)
-        self._tidy()
         return seconds
 
     def _sweep(self) -> None:
@@ -383,8 +414,9 @@ def _small_table(source: RowSource) -> pa.Table | None:
 
 
 def _at_once(
-    bundle: Bundle, table: pa.Table, out: Path, drivers: int, allow_undeclared: bool
-) -> JobResult:
+    bundle: Bundle, table: pa.Table, out: Path, drivers: int, allow_undeclared: bool,
+    spreadsheet: bool,
+) -> JobResult:  # fmt: skip
     """One chunk in memory: no ledger, and nothing loaded that a small file does not need."""
     from pipelines.scoring import score_table, write_scores
 
@@ -392,11 +424,15 @@ def _at_once(
     _may_replace(out)
     if out.is_dir():
         fresh = out.with_name(f".{out.stem}.{secrets.token_hex(6)}.tmp{out.suffix}")
-        write_scores(scored.table, fresh)
+        write_scores(scored.table, fresh, spreadsheet)
         _swap_in(fresh, out)
     else:
-        write_scores(scored.table, out)
-    return JobResult(table.num_rows, scored.counts, scored.reasons, scored.ignored, out, chunks=1)
+        write_scores(scored.table, out, spreadsheet)
+    drift = file_drift(bundle, [scored.support], table.num_rows)
+    return JobResult(
+        table.num_rows, scored.counts, scored.reasons, scored.ignored, out, chunks=1,
+        formulas=formulas_in(scored.table) if out.suffix == ".csv" else 0, drift=drift,
+    )  # fmt: skip
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from biomarker.errors import CohortError
 from pipelines.readers import (
     check_block,
+    check_bytes,
     file_fault,
     header_of,
     parse_block,
@@ -25,10 +26,22 @@ _MAX_RATIO, _RATIO_CHECKED_FROM = 200, 64 * 2**20
 
 
 def header(path: Path) -> list[str]:
-    """Column names, from the first block."""
-    for data, _ in _records(path):
-        return header_of(path.name, data, delimiter_of(path))
-    raise file_fault(path.name, None, "empty", "no bytes", "a header line and one line a patient")
+    """Column names, from the first line; no more of the file is looked at."""
+    data = b""
+    for piece in _pieces(path):
+        data += piece
+        end = data.find(b"\n")
+        while end >= 0 and data.count(b'"', 0, end) % 2:
+            end = data.find(b"\n", end + 1)
+        if end >= 0 or len(data) > _LONGEST:
+            break
+    if not data:
+        raise file_fault(
+            path.name, None, "empty", "no bytes", "a header line and one line a patient"
+        )
+    # Names are only read from bytes that are text; whole lines, so that no character is cut.
+    check_bytes(path.name, data[: data.rfind(b"\n") + 1] or data)
+    return header_of(path.name, data, delimiter_of(path))
 
 
 def delimiter_of(path: Path) -> str:
@@ -52,43 +65,36 @@ def text_blocks(path: Path, wanted: Sequence[int]) -> Iterator[pa.Table]:
         As :func:`pipelines.readers.read_table`, when a damaged block is reached.
     """
     name, delimiter, names = path.name, delimiter_of(path), None
-    for data, first in _records(path):
+    for data, first, plain in _records(path):
         begins = names is None
         if names is None:
             names = header_of(name, data, delimiter)
-        lines = check_block(name, data, delimiter, first)
+        # One pass has found nothing odd: only what it was not sure of is looked at again.
+        lines = None if plain else check_block(name, data, delimiter, first)
         table = parse_block(name, data, delimiter, lines, names, first, wanted)
         yield table.slice(1) if begins else table
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Whole records, and the file line the first of them stands on."""
+def _records(path: Path) -> Iterator[tuple[bytes, int, bool]]:
+    """Whole records, the file line the first of them stands on, and whether all is plain."""
+    from pipelines.text_scan_kernel import scan
+
     rest, first = b"", 1
+    delimiter = np.uint8(ord(delimiter_of(path)))
     for piece in _pieces(path):
         data = rest + piece
-        end = _last_end(data)
+        end, odd, line_ends, folded = scan(np.frombuffer(data, np.uint8), delimiter)
         if end == 0 and len(data) > _LONGEST:
             raise file_fault(
                 path.name, first, "stray quote", "a quote left open for 256 MB",
                 "quotes around whole fields",
             )  # fmt: skip
         if end:
-            yield data[:end], first
-            first += data.count(b"\n", 0, end)
+            yield data[:end], first, odd >= end and not folded
+            first += line_ends
         rest = data[end:]
     if rest or first == 1:
-        yield rest, first
-
-
-def _last_end(data: bytes) -> int:
-    """Where the last whole record ends: after a line end outside of quotes; 0 for none."""
-    quotes = np.flatnonzero(np.frombuffer(data, np.uint8) == ord('"'))
-    end = len(data)
-    while end > 0:
-        end = data.rfind(b"\n", 0, end)
-        if np.searchsorted(quotes, end) % 2 == 0:
-            return end + 1
-    return 0
+        yield rest, first, False
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ from biomarker.study import Study, SurvivalEndpoint
 from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import validate_and_refit
 from pipelines.bundle import bundle_digest, save_bundle
+from pipelines.drift import training_support
 from pipelines.evidence import Evidence, try_to_assess
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
@@ -411,11 +412,15 @@ def _publish(
     html = render_report(run)
     study = run.cohort.study.to_dict()
     told = {f"{m.endpoint}-{m.name}": describe_bundle(run, m) for m in run.models}
+    support = {
+        f"{m.endpoint}-{m.name}": training_support(run.cohort, m.endpoint, m.fitted)
+        for m in run.models
+    }
     progress.stage("filling the evidence pack")
     pack = build_pack(
         run,
         {
-            name: bundle_digest(model.fitted, study, told[name])
+            name: bundle_digest(model.fitted, study, told[name], support[name])
             for name, model in zip(told, run.models, strict=True)
         },
     )
@@ -431,7 +436,7 @@ def _publish(
     bundles = {}
     for name, model in zip(told, run.models, strict=True):
         bundles[name] = folder / "bundles" / name
-        save_bundle(bundles[name], model.fitted, study, told[name])
+        save_bundle(bundles[name], model.fitted, study, told[name], support[name])
     progress.stage("tracking in MLflow")
     run_id, registered = track_run(run, html, bundles, store, run_name, pack.files)
     progress.done()
@@ -458,6 +463,7 @@ def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
         "id_optional": id_column is not None and study.columns[id_column].optional,
         "n_patients": endpoint.n_patients,
         "n_events": endpoint.n_events,
+        "benefit": _benefit_allowed(run, model),
         "margin_scale": model.attribution.scale,
         "performance": performance_table(model.nested),
         "dataset_digest": run.summary.dataset_digest,
@@ -465,6 +471,23 @@ def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
         "software": dict(run.software),
         "settings": {key: plain_value(value["value"]) for key, value in run.settings.items()},
     }
+
+
+def _benefit_allowed(run: StudyRun, model: ModelRun) -> dict[str, Any] | None:
+    """Whose verdicts let a model's scores carry a predicted benefit; None where none do.
+
+    A difference of effect must have been claimed on this endpoint, and the model must be able to
+    hold one: without a product of arm and marker everyone's benefit would follow from risk alone.
+    """
+    arm = run.cohort.study.arm_column
+    if run.evidence is None or arm is None or model.kind != "survival":
+        return None
+    markers = [
+        v.marker for v in run.evidence.verdicts if v.endpoint == model.endpoint and v.claimed
+    ]
+    if not markers or int(model.params.get("max_depth", 1)) < 2:
+        return None
+    return {"arm": arm, "markers": markers}
 
 
 def _headline(model: ModelRun, candidate: bool) -> dict[str, Any]:

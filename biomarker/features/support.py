@@ -40,7 +40,8 @@ _TENTHS, _PER_BIN = 10, 5
 _FOLDS = 10
 _FEWEST = 5  # patients on each side of a 0/1 feature before its correlations are kept
 _SMALLEST = 0.05  # spread of a direction, as a share of a feature's
-_ENOUGH = 16_384  # rows of a part whose distances are taken; more are thinned evenly
+_PRODUCT, _LEAST = 200_000, 32  # multiplications, and rows, of one matrix product
+_ENOUGH = 2048  # rows of a part whose distances are taken; from twice as many on, thinned evenly
 
 
 @dataclass(frozen=True)
@@ -92,24 +93,26 @@ class ColumnSupport:
         ndarray of int, shape (n_cells + 3,)
             Rows in each cell, then missing, without a usable value, outside the training range.
         """
-        n_missing = below = above = 0
-        known = raw
-        if states.any():
-            n_missing = int(np.count_nonzero(states == State.MISSING))
+        n_odd = int(np.count_nonzero(states))
+        n_missing = int(np.count_nonzero(states == State.MISSING)) if n_odd else 0
+        below = above = strange = 0
+        known, n_known = raw, len(raw) - n_missing
+        if n_odd > n_missing:
             below = int(np.count_nonzero(states == State.BELOW_DETECTION))
             above = int(np.count_nonzero(states == State.ABOVE_DETECTION))
+            strange = int(np.count_nonzero(states == State.UNSEEN_CATEGORY))
             known = raw[(states == State.OK) | (states == State.OUTSIDE_ALLOWED_RANGE)]
+            n_known = len(known)
+        # Comparing with a few bounds or levels costs a tenth of a search for each value's place;
+        # a missing value is NaN, which no comparison counts.
         if self.kind == "continuous":
-            # Comparing with nine bounds costs a tenth of a search for each value's place.
             under = [int(np.count_nonzero(known < edge)) for edge in self.edges]
-            inside = np.diff([0, *under, len(known)])
+            inside = np.diff([0, *under, n_known])
             limits = ("below detection" in self.cells, "above detection" in self.cells)
             cells = [*([below] if limits[0] else []), *inside, *([above] if limits[1] else [])]
         else:
-            n_levels = len(self.cells) - 1
-            levels = np.bincount(known[~np.isnan(known)].astype(np.int64), minlength=n_levels)
-            strange = int(np.count_nonzero(states == State.UNSEEN_CATEGORY))
-            cells = [*levels[:n_levels], strange]
+            levels = range(len(self.cells) - 1)
+            cells = [*(int(np.count_nonzero(known == code)) for code in levels), strange]
         n_outside = 0 if outside is None else int(np.count_nonzero(outside))
         unusable = len(raw) - n_missing - int(sum(cells))
         return np.array([*cells, n_missing, unusable, n_outside], dtype=np.int64)
@@ -145,8 +148,13 @@ class Spread:
 
     def distance(self, features: npt.NDArray[Any]) -> Floats:
         """Mahalanobis distance of encoded rows from the training mean; shape (n_rows,)."""
-        moved = (features - self.mean) @ self._root
-        return np.asarray(np.sqrt(np.einsum("ij,ij->i", moved, moved)))
+        out = np.empty(len(features))
+        # Products this small stay on the calling thread: those of other threads would spin.
+        rows = max(_LEAST, _PRODUCT // len(self.mean) ** 2)
+        for begin in range(0, len(features), rows):
+            moved = (features[begin : begin + rows] - self.mean) @ self._root
+            out[begin : begin + rows] = np.sqrt(np.einsum("ij,ij->i", moved, moved))
+        return out
 
     def tally(self, features: npt.NDArray[Any]) -> Ints:
         """Rows whose distance was taken, and those beyond each limit; shape (3,)."""

@@ -36,7 +36,7 @@ Level = Literal["none", "moderate", "major"]
 VERDICTS: tuple[Level, ...] = ("none", "moderate", "major")
 _ALPHA = 0.05
 _Z = 1.959963984540054
-_BLOCK = 2000  # files drawn at a time
+_BLOCK = 800  # files drawn at a time
 _MOST = 200_000
 _EXCEEDED = 50  # files beyond the one seen, after which its p-value is known well enough
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from biomarker.errors import BundleError
+from biomarker.models.booster_bytes import check_booster
 from biomarker.models.protocol import (
     STATE_FORMAT,
     Attribution,
@@ -245,6 +246,7 @@ def _float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _load_booster(raw: bytes, n_features: int) -> Any:
     """A booster from its UBJ bytes, checked for its number of features, on one thread."""
+    check_booster(raw, n_features)
     import xgboost
 
     booster = xgboost.Booster({"nthread": 1, "verbosity": 0})

@@ -15,23 +15,22 @@ from pipelines.report.words import percent, significant
 __all__ = ["render_drift"]
 
 METHOD = (
-    "Each column's known values were counted in the ranges that hold a tenth of the training "
-    "patients each, or at each level. The population stability index (PSI) sums, over these cells, "
-    "the change of share times the change of its logarithm; 0 is no change, and readings beyond a "
+    "Each column’s known values were counted in up to ten ranges that hold equally many training "
+    "rows, or at each level. The population stability index (PSI) sums, over these cells, the "
+    "change of share times the change of its logarithm; 0 is no change, and readings beyond a "
     "detection limit have a cell of their own.",
-    "A small file differs from the training patients by sampling alone, and so do few training "
-    "patients from those they stand for. Beside each number stands the size that 95% of files of "
-    "this n without drift stay at or below, from redrawn files; this takes the place of an "
-    "interval of the PSI.",
+    "A small file differs from the training rows by sampling alone, and a small training set from "
+    "the patients it stands for. Beside each number stands the size that 95% of files of this n "
+    "without drift stay at or below, from redrawn files; of the PSI, this takes the place of an "
+    "interval.",
     "A verdict needs two things: a size from its threshold on, and a p-value of at most 0.05 after "
     "Holm’s correction over all checks of the file. So at most one file in twenty without drift is "
-    "expected to bear any verdict. No verdict is no proof that nothing changed.",
+    "expected to bear any verdict. That none is given does not prove that nothing changed.",
     "The distance is Mahalanobis’, over all features as the model sees them, from the training "
-    "mean with the training correlations; its limit is what 99% of training patients lie within, "
-    "each judged by the others. In a part of 32,768 rows or more it is taken on evenly spaced "
-    "rows.",
+    "mean with the training correlations; its limit is what 99% of training rows lie within, each "
+    "judged by the others. In a part of 4,096 rows or more it is taken on evenly spaced rows.",
     "The arm is not compared: it is assigned. Outcomes are not read, so that nothing here says "
-    "whether the model still predicts well; it says whether the patients are those it knows.",
+    "whether the model still predicts well; it says whether the patients are like those it knows.",
 )
 
 
@@ -60,7 +59,7 @@ def render_drift(drift: Drift, bundle: Bundle, source_name: str) -> str:
         column.name: f"{column.name}, {units[column.name]}" if units[column.name] else column.name
         for column in support.columns
     }
-    drifting = {check.column for check in drift.drifting}
+    drifting = {check.column for check in drift.drifting if check.what == "psi"}
     distance = next((check for check in drift.checks if check.what == "distance"), None)
     return page(
         "drift.html.j2",
