@@ -32,7 +32,7 @@ def main() -> None:
     for name, study in (("gbsg2", "gbsg2"), ("actg175", "actg175"), ("il2", str(il2_study))):
         extra = ["--endpoint", "os", "--endpoint", "response"] if name == "il2" else []
         run("train", str(data / f"{name}.csv"), "--study", study, "--out", str(OUT / name),
-            "--store", str(STORE), *extra)  # fmt: skip
+            "--store", str(STORE), "--refits", "60", *extra)  # fmt: skip
     run("promote", "il2-rcc-os", "--store", str(STORE))
     run("score", str(OUT / "held_out.csv"), "--model", "models:/il2-rcc-os@champion",
         "--store", str(STORE), "--drivers", "3", "--out", str(OUT / "scores.parquet"))  # fmt: skip

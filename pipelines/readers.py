@@ -37,7 +37,7 @@ Positions = npt.NDArray[np.int64]
 
 # A cohort file compresses perhaps twentyfold; past this ratio and size it is a bomb or a mistake.
 _MAX_GZIP_RATIO = 200
-_RATIO_CHECKED_FROM = 64 * 2**20
+_RATIO_CHECKED_FROM = 16 * 2**20
 _MAX_GZIP_BYTES = 8 * 2**30
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from biomarker.errors import BundleError
 from biomarker.parsing import id_array
 
 __all__ = ["RepeatedIds", "find_repeated", "hash_ids"]
@@ -79,12 +80,27 @@ class RepeatedIds:
 
     @classmethod
     def load(cls, folder: Path) -> RepeatedIds:
-        """What :meth:`save` wrote."""
-        told = json.loads((folder / "names.json").read_text("utf-8"))
-        hashes, shared = (
-            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("hashes", "shared")
-        )
-        return cls(hashes, shared, frozenset(told["names"]), int(told["n_rows"]))
+        """What :meth:`save` wrote.
+
+        Raises
+        ------
+        BundleError
+            If the files are damaged; nothing in them is unpickled.
+        """
+        try:
+            told = json.loads((folder / "names.json").read_text("utf-8"))
+            hashes, shared = (
+                np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("hashes", "shared")
+            )
+            for array in (hashes, shared):
+                if array.dtype != np.uint64 or array.ndim != 1:
+                    raise ValueError("no hashes")
+            return cls(hashes, shared, frozenset(told["names"]), int(told["n_rows"]))
+        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError):
+            raise BundleError(
+                f"The ids beside the ledger must be as they were written; '{folder.name}' is "
+                "damaged. Score again with --restart."
+            ) from None
 
 
 @dataclass

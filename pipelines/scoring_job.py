@@ -14,14 +14,9 @@ its name in one step, and the ledger goes when all else is done.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
-import re
 import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,15 +34,25 @@ from biomarker.metrics.drift import Drift
 from pipelines.bundle import Bundle
 from pipelines.drift import file_drift, report_drift
 from pipelines.engine import Engine, LocalEngine
+from pipelines.output_place import (
+    MANIFEST,
+    clear_up,
+    disk_faults,
+    may_replace,
+    only_job,
+    remove,
+    retire,
+    swap_in,
+)
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import CHUNK_ROWS, RowSource, open_source
 from pipelines.score_parts import PartWriter, formulas_in, join_parts
-from pipelines.storage import atomic_file, sha256_file, storage_error, sync_folder, write_text
+from pipelines.storage import atomic_file, sha256_file, write_text
 from pipelines.terminal import Progress
 
 __all__ = ["JobResult", "score_file"]
 
-_MANIFEST, _JOB = "_manifest.json", "job.json"
+_JOB = "job.json"
 _SMALL = 4 * 2**20  # bytes of a file that is read whole
 
 
@@ -158,8 +163,8 @@ def score_file(
             f"out must not be what is scored; got '{out.name}' for both. Name another: the "
             "patients' data would be replaced."
         )
-    with _only_job(out), _disk_faults(out):
-        _clear_up(out)
+    with only_job(out), disk_faults(out):
+        clear_up(out)
         small = _small_table(rows)
         at_once = isinstance(engine, LocalEngine)
         if at_once and small is not None and not out.with_name(f".{out.name}.ledger").exists():
@@ -261,7 +266,7 @@ class _Job:
 
         hashes = self.out.with_name(f".{self.out.name}.ids")
         # What a killed job left there would count as ids of this one.
-        _retire(hashes)
+        retire(hashes)
         repeated = find_repeated(passes, hashes)
         return sizes, FileMarks(repeated if repeated.any else None)
 
@@ -304,13 +309,13 @@ class _Job:
             )
         plan["other_unit"] = known["other_unit"]
         self._sweep()
-        finished = self.out / _MANIFEST if self.out.is_dir() else self.out
+        finished = self.out / MANIFEST if self.out.is_dir() else self.out
         return finished.is_file() and sha256_file(finished) == known.get("finished")
 
     def _begin(self, plan: Mapping[str, Any]) -> None:
         """Empty folders for this plan; the ledger goes first, for it vouches for the parts."""
         for folder in (self.ledger, self.work):
-            _retire(folder)
+            retire(folder)
             folder.mkdir(parents=True)
         write_text(self.ledger / _JOB, json.dumps(plan, indent=1))
 
@@ -364,7 +369,7 @@ class _Job:
     def _commit(self, plan: Mapping[str, Any], records: list[dict[str, Any]]) -> float:
         """Give the output its name in one step; returns the seconds that joining took."""
         self.progress.stage("committing")
-        _may_replace(self.out)
+        may_replace(self.out)
         self._sweep()
         parts = [self.work / record["part"] for record in records]
         seconds = 0.0
@@ -377,7 +382,7 @@ class _Job:
                 join_parts(parts, temporary, self.out.suffix)
             seconds = time.perf_counter() - began
         else:
-            finished, told = self.work, self.work / _MANIFEST
+            finished, told = self.work, self.work / MANIFEST
             kept = ("part", "rows", "sha256", "counts", "reasons")
             manifest = {
                 **plan,
@@ -386,25 +391,27 @@ class _Job:
             }
             write_text(told, json.dumps(manifest, indent=1))
         write_text(self.ledger / _JOB, json.dumps({**plan, "finished": sha256_file(told)}))
-        _swap_in(finished, self.out)
+        swap_in(finished, self.out)
         return seconds
 
     def _sweep(self) -> None:
         """Remove what killed processes left half written."""
         for folder in (self.work, self.ledger):
             for leftover in folder.glob(".*.tmp"):
-                _remove(leftover)
+                remove(leftover)
 
     def _tidy(self) -> None:
         """Remove what a finished job no longer needs, the ledger last."""
-        _retire(self.work)
-        _retire(self.ledger)
+        retire(self.work)
+        retire(self.ledger)
 
 
 def _small_table(source: RowSource) -> pa.Table | None:
     """All rows of one small file, where they make one chunk; None where they do not."""
     path = source.paths[0]
-    small = len(source.paths) == 1 and path.stat().st_size <= _SMALL
+    # A compressed file may hold two hundred times its size before it is refused.
+    most = _SMALL // 16 if path.suffix.lower() == ".gz" else _SMALL
+    small = len(source.paths) == 1 and path.stat().st_size <= most
     if not small or (path.suffix == ".parquet" and source.count_rows()[0] > source.chunk_rows):
         return None
     from pipelines.readers import read_table
@@ -421,11 +428,11 @@ def _at_once(
     from pipelines.scoring import score_table, write_scores
 
     scored = score_table(bundle, table, drivers=drivers, allow_undeclared=allow_undeclared)
-    _may_replace(out)
+    may_replace(out)
     if out.is_dir():
         fresh = out.with_name(f".{out.stem}.{secrets.token_hex(6)}.tmp{out.suffix}")
         write_scores(scored.table, fresh, spreadsheet)
-        _swap_in(fresh, out)
+        swap_in(fresh, out)
     else:
         write_scores(scored.table, out, spreadsheet)
     drift = file_drift(bundle, [scored.support], table.num_rows)
@@ -437,80 +444,6 @@ def _at_once(
 
 def _same(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
-
-
-@contextlib.contextmanager
-def _only_job(out: Path) -> Iterator[None]:
-    """Hold the output's lock; the system frees it when the process ends, however it ends."""
-    lock = out.with_name(f".{out.name}.lock")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"'{out.name}' could not be written: {error.strerror or 'the system refused'}. "
-            "What stood there is unchanged."
-        ) from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before has removed it: a third job may hold a new one.
-            if os.fstat(handle).st_ino != lock.stat().st_ino:
-                raise FileNotFoundError
-        except OSError:
-            raise StorageError(
-                f"Another job is writing '{out.name}'. Wait for it, or name another output."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _disk_faults(out: Path) -> Iterator[None]:
-    """Put what the system says on the disk in our words."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        raise storage_error(out, error) from None
-
-
-def _clear_up(out: Path) -> None:
-    """Bring back an output that a killed job had put aside, and remove what it left half made."""
-    name = re.escape(out.name)
-    aside = re.compile(rf"\.{name}\.[0-9a-f]{{12}}\.old")
-    half = re.compile(
-        rf"\.{name}(\.(work|ledger|ids))?\.[0-9a-f]{{12}}\.tmp"
-        rf"|\.{re.escape(out.stem)}\.[0-9a-f]{{12}}\.tmp{re.escape(out.suffix)}"
-    )
-    for path in sorted(out.parent.iterdir()):
-        if aside.fullmatch(path.name):
-            if out.exists():
-                _remove(path)
-            else:
-                path.rename(out)
-        elif half.fullmatch(path.name):
-            _remove(path)
-
-
-def _swap_in(finished: Path, out: Path) -> None:
-    """Give a finished file or folder its name; what stood there is kept until it has it."""
-    retired = out.with_name(f".{out.name}.{secrets.token_hex(6)}.old")
-    if out.is_dir() or (out.exists() and finished.is_dir()):
-        out.rename(retired)
-    try:
-        finished.rename(out)
-        sync_folder(out.parent)
-    except OSError:
-        if retired.exists() and not out.exists():
-            retired.rename(out)
-        raise
-    _remove(retired)
 
 
 def _content_hash(source: RowSource) -> str:
@@ -532,35 +465,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _aside(path: Path) -> Path:
-    """A name beside a path that marks what may be deleted."""
-    return path.with_name(f".{path.name.lstrip('.')}.{secrets.token_hex(6)}.tmp")
-
-
-def _retire(folder: Path) -> None:
-    """Remove a folder, which is gone under its name from the first moment."""
-    if folder.exists():
-        aside = _aside(folder)
-        folder.rename(aside)
-        _remove(aside)
-
-
-def _may_replace(out: Path) -> None:
-    """Refuse to replace a folder that is no output of ours."""
-    if out.is_dir() and any(out.iterdir()) and not (out / _MANIFEST).is_file():
-        raise StorageError(
-            f"'{out.name}' could not be written: a folder without a manifest of ours stands there. "
-            "Name another output."
-        )
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _added(records: Mapping[int, Mapping[str, Any]], key: str) -> Counter[str]:

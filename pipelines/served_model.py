@@ -24,7 +24,13 @@ class ServedBundle(PythonModel):
     ) -> pd.DataFrame:
         """Score a pandas frame; columns the study does not declare are left aside."""
         table = table_from_frame(model_input)
-        return score_table(self.bundle, table, allow_undeclared=True).table.to_pandas()
+        scores = score_table(self.bundle, table, allow_undeclared=True).table
+        frame = scores.to_pandas()
+        for name, column in zip(scores.column_names, scores.columns, strict=True):
+            if column.null_count:
+                # NaN is no JSON: the server would send it as it is, and few clients read it.
+                frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
+        return frame
 
 
 set_model(ServedBundle())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines.bundle import Bundle
@@ -103,7 +104,7 @@ def bundle_text(bundle: Bundle) -> str:
             "column": column["name"],
             "kind": column["kind"] + (f", {column['unit']}" if column["unit"] else ""),
             "levels": ", ".join(column["levels"]),
-            "missing filled with": f"{column['missing_filled_with']:g}",
+            "missing filled with": _filled(column["levels"], column["missing_filled_with"]),
         }
         for column in facts["columns"]
     ]
@@ -111,3 +112,9 @@ def bundle_text(bundle: Bundle) -> str:
     if facts.get("performance"):
         lines += ["", "Out-of-fold performance", table(facts["performance"])]
     return "\n".join(lines)
+
+
+def _filled(levels: Sequence[str], value: float) -> str:
+    """The level by name, or the number."""
+    known = bool(levels) and value == int(value) and 0 <= value < len(levels)
+    return levels[int(value)] if known else f"{value:g}"

@@ -88,10 +88,12 @@ def compile_margin(booster: Any) -> TreeMargin:
     """
     raw = bytes(booster.save_raw("json"))
     _, _, n_features = read_forest(raw)  # for what it refuses
-    masks = _masks(json.loads(raw)["learner"]["gradient_booster"]["model"]["trees"])
+    learner = json.loads(raw)["learner"]
+    masks = _masks(learner["gradient_booster"]["model"]["trees"])
+    base = float(learner["learner_model_param"]["base_score"].strip("[]"))
     rows = _probes(masks, n_features)
     theirs = booster.inplace_predict(rows, predict_type="margin", validate_features=False)
-    for start in _starts(booster, n_features, masks):
+    for start in _starts(booster, n_features, masks, base):
         found = TreeMargin(n_features, start, masks)
         if np.array_equal(found.margin(rows), theirs):
             return found
@@ -133,15 +135,18 @@ def _masks(trees: list[dict[str, Any]]) -> Masks:
     )  # fmt: skip
 
 
-def _starts(booster: Any, n_features: int, masks: Masks) -> list[np.float32]:
-    """What the sum may begin with: the first tree's margin less its leaf, and its neighbours."""
+def _starts(booster: Any, n_features: int, masks: Masks, base: float) -> list[np.float32]:
+    """What the sum may begin with: the stored score as it is, or on the margin's own scale.
+
+    That scale is the objective's; the first tree's margin less its leaf shows it, but for bits.
+    """
     nothing = np.full((1, n_features), np.nan, np.float32)
     first = booster.inplace_predict(
         nothing, iteration_range=(0, 1), predict_type="margin", validate_features=False
     )
     plain = TreeMargin(n_features, np.float32(0.0), masks._replace(begin=masks.begin[:2]))
     start = np.float32(first[0] - plain.margin(nothing)[0])
-    found = [start]
+    found = [np.float32(base), start]
     # The subtraction may be off by its last bits.
     for way in (np.float32(-np.inf), np.float32(np.inf)):
         near = start

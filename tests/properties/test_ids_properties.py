@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from biomarker.errors import CohortError
 from pipelines.bundle import load_bundle
 from pipelines.scoring import score
+from pipelines.scoring_job import score_file
 
 HOSTILE = [
     "00123", "123", "NA", "nan", "None", "null", "1e5", "100000", "1.0", " 7", "7 ", "  ", "\t",
@@ -48,10 +50,10 @@ def scorer(ward: Any, ward_bundle: Path) -> Any:
     return make
 
 
-def written_csv(frame: pd.DataFrame) -> bytes:
+def written_csv(frame: pd.DataFrame, delimiter: str = ",") -> bytes:
     """CSV bytes by Python's own writer, every field quoted."""
     text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(frame.columns)
     writer.writerows(frame.to_numpy().tolist())
     return text.getvalue().encode()
@@ -61,6 +63,7 @@ def ids_in(path: Path) -> list[str]:
     """The first column of an output file, read by something that is not our reader."""
     if path.suffix == ".parquet":
         return list(pq.read_table(path)["pid"].to_pylist())
+    csv.field_size_limit(2**20)
     with path.open(encoding="utf-8", newline="") as handle:
         return [row[0] for row in csv.reader(handle)][1:]
 
@@ -156,3 +159,42 @@ def test_every_arrow_layout_of_text_is_text(scorer: Any, tmp_path: Path) -> None
         out = score(pa.table(columns), scorer.bundle, out=tmp_path / "x.csv").table
         assert out.to_pylist() == expected.to_pylist()
         assert ids_in(tmp_path / "x.csv") == names
+
+
+def adversarial(n: int) -> list[str]:
+    """Distinct ids of every kind that a reader, a spreadsheet or a hash has been known to bend."""
+    found = list(HOSTILE)
+    shapes = (
+        "{:08d}", "{}", "{}.0", "{}e5", " {}", "{} ", "=A{}", "+{}", "-{}", "@{}", "\t{}", "NA{}",
+        "{}\n", '"{}"', "{},", "{}\u200b", "é{}", "e\u0301{}", "😀{}", "І{}", "I{}", "l{}", "０{}",
+        "9007199254740{:06d}", "0x{:x}", "{}" + "x" * 300, "'{}", "\u202e{}", "{}\\", "NULL{}",
+    )  # fmt: skip
+    k = 0
+    while len(found) < n:
+        found.append(shapes[k % len(shapes)].format(k))
+        k += 1
+    found[-1] = "long" * 100_000
+    return found
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("out_kind", ["csv", "parquet"])
+def test_ten_thousand_adversarial_ids_come_out_one_to_one(
+    ending: str, out_kind: str, scorer: Any, tmp_path: Path
+) -> None:
+    """In chunks and at once, each id as it went in, in its row, and none taken for another."""
+    names = adversarial(10_000)
+    assert len(set(names)) == len(names)
+    frame, source = scorer(names), tmp_path / f"in.{ending}"
+    data = written_csv(frame, "\t" if ending == "tsv" else ",")
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), source)
+    else:
+        source.write_bytes(gzip.compress(data) if ending == "csv.gz" else data)
+    for chunk_rows in (3000, 20_000):
+        out = tmp_path / f"{chunk_rows}.{out_kind}"
+        done = score_file(source, scorer.bundle, out, chunk_rows=chunk_rows)
+        assert not [reason for reason in done.reasons if reason.startswith("duplicate_id")]
+        parts = sorted(out.glob("part-*")) if out.is_dir() else [out]
+        assert len(parts) == -(-len(names) // chunk_rows)
+        assert [name for part in parts for name in ids_in(part)] == names
