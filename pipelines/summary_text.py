@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.bundle import Bundle
@@ -104,7 +104,7 @@ def bundle_text(bundle: Bundle) -> str:
             "column": column["name"],
             "kind": column["kind"] + (f", {column['unit']}" if column["unit"] else ""),
             "levels": ", ".join(column["levels"]),
-            "missing filled with": _filled(column["levels"], column["missing_filled_with"]),
+            "missing filled with": _filled(column),
         }
         for column in facts["columns"]
     ]
@@ -114,7 +114,9 @@ def bundle_text(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
-def _filled(levels: Sequence[str], value: float) -> str:
+def _filled(column: Mapping[str, Any]) -> str:
     """The level by name, or the number."""
-    known = bool(levels) and value == int(value) and 0 <= value < len(levels)
-    return levels[int(value)] if known else f"{value:g}"
+    value, levels = column["missing_filled_with"], column["levels"]
+    if column["kind"] == "arm":
+        return "treated" if value else "control"
+    return str(levels[int(value)]) if levels and value in range(len(levels)) else f"{value:g}"
