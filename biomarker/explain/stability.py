@@ -260,8 +260,8 @@ def _first_place(units: Sequence[UnitStability], n: int, n_patients: int) -> tup
     if share >= AGREEMENT:
         return None, (
             f"{_listed(best.members)} together have the largest importance in {share:.0%} {of}. "
-            f"They correlate above {CORRELATED:g}: the data do not say how it divides among them, so "
-            "no single column is named first."
+            f"They correlate above {CORRELATED:g}: the data do not say how it divides among them, "
+            "so no single column is named first."
         )
     leaders = ", ".join(
         f"{_listed(unit.members)} in {unit.bootstrap.top[0]:.0%}"

@@ -101,8 +101,8 @@ def test_a_leading_group_is_named_as_a_group(three):
     assert [m.source for m in read.units[0].detail] == ["a", "b"]
     assert read.sentence == (
         "a and b together have the largest importance in 100% of 5 bootstrap refits (n = 2). They "
-        "correlate above 0.8: the data do not say how it divides among them, so no single column is "
-        "named first."
+        "correlate above 0.8: the data do not say how it divides among them, so no single column "
+        "is named first."
     )
 
 
