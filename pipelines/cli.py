@@ -99,7 +99,9 @@ def _words(*words: str) -> str:
 
 def _keep_input(source: str, out: str) -> None:
     """Refuse to write a result over the file it is made from."""
-    if Path(out).exists() and Path(source).exists() and Path(out).samefile(source):
+    from pipelines.storage import same_file
+
+    if same_file(source, out):
         raise UsageError(
             f"--out must be another file than the one read; both are '{Path(out).name}'. "
             "Name another output."

@@ -22,12 +22,15 @@ import pyarrow.compute as pc
 from biomarker.errors import CohortError, Fault
 
 __all__ = [
+    "MAX_GZIP_RATIO",
+    "RATIO_CHECKED_FROM",
     "FileTable",
     "check_block",
     "check_bytes",
     "distinct",
     "file_fault",
     "header_of",
+    "kind_of",
     "parse_block",
     "read_table",
     "read_table_from",
@@ -36,8 +39,8 @@ __all__ = [
 Positions = npt.NDArray[np.int64]
 
 # A cohort file compresses perhaps twentyfold; past this ratio and size it is a bomb or a mistake.
-_MAX_GZIP_RATIO = 200
-_RATIO_CHECKED_FROM = 16 * 2**20
+MAX_GZIP_RATIO = 200
+RATIO_CHECKED_FROM = 16 * 2**20
 _MAX_GZIP_BYTES = 8 * 2**30
 
 
@@ -88,14 +91,26 @@ def read_table(path: str | Path) -> FileTable:
 
 def read_table_from(name: str, content: Callable[[], bytes]) -> FileTable:
     """Read a table from bytes, judged by the file name's ending; errors as :func:`read_table`."""
+    kind, zipped = kind_of(name)
+    if kind == ".parquet":
+        return _read_parquet(name, content())
+    data = _unzipped(name, content()) if zipped else content()
+    return _read_text(name, data, "\t" if kind == ".tsv" else ",")
+
+
+def kind_of(name: str) -> tuple[str, bool]:
+    """What a file's ending says it is: .csv, .tsv or .parquet, and whether text is compressed.
+
+    Raises
+    ------
+    CohortError
+        For any other ending.
+    """
     suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"
     kind = suffixes[-2] if zipped and len(suffixes) > 1 else (suffixes[-1] if suffixes else "")
-    if kind == ".parquet" and not zipped:
-        return _read_parquet(name, content())
-    if kind in (".csv", ".tsv"):
-        data = _unzipped(name, content()) if zipped else content()
-        return _read_text(name, data, "\t" if kind == ".tsv" else ",")
+    if kind in (".csv", ".tsv") or (kind == ".parquet" and not zipped):
+        return kind, zipped
     advice = (
         "Export the sheet as CSV."
         if kind in (".xlsx", ".xls", ".ods")
@@ -127,11 +142,11 @@ def _unzipped(name: str, data: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             while chunk := stream.read(2**20):
                 out += chunk
-                suspicious = len(out) > _RATIO_CHECKED_FROM
-                if suspicious and len(out) > _MAX_GZIP_RATIO * len(data):
+                suspicious = len(out) > RATIO_CHECKED_FROM
+                if suspicious and len(out) > MAX_GZIP_RATIO * len(data):
                     raise file_fault(
                         name, None, "suspicious compression",
-                        f"more than {_MAX_GZIP_RATIO} bytes from each compressed one",
+                        f"more than {MAX_GZIP_RATIO} bytes from each compressed one",
                         "an ordinary compressed table",
                     )  # fmt: skip
                 if len(out) > _MAX_GZIP_BYTES:

@@ -14,13 +14,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from biomarker.errors import CohortError, SchemaError
-from pipelines.readers import file_fault
+from pipelines.readers import file_fault, kind_of
 from pipelines.text_rows import header, text_blocks
 
 __all__ = ["CHUNK_ROWS", "Chunk", "RowSource", "open_source"]
 
 CHUNK_ROWS = 131_072
-_TEXT, _PARQUET = (".csv", ".tsv"), ".parquet"
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,6 @@ class RowSource:
     names: tuple[str, ...]
     chunk_rows: int
     _readers: tuple[_Reader, ...]
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of all files."""
-        return sum(path.stat().st_size for path in self.paths)
 
     def column_by_file(self, name: str) -> Iterator[tuple[int, pa.Array]]:
         """A column part by part, each with the position of its file."""
@@ -150,14 +144,14 @@ def open_source(
         If files differ in their columns.
     """
     paths = _found(source) if isinstance(source, (str, Path)) else list(source)
-    kinds = sorted({_kind(path) for path in paths})
+    kinds = sorted({kind_of(path.name)[0] for path in paths})
     if len(kinds) > 1:
         raise CohortError(
             f"The files must be of one kind; got {', '.join(kinds)}. Score each kind apart."
         )
     readers: list[_Reader] = []
     for path in paths:
-        parquet = kinds[0] == _PARQUET
+        parquet = kinds[0] == ".parquet"
         readers.append(_ParquetRows.open(path, text_columns) if parquet else _TextRows.open(path))
     for path, reader in zip(paths, readers, strict=True):
         if reader.names != readers[0].names:
@@ -187,22 +181,6 @@ def _matching(path: Path) -> Iterator[Path]:
     if fixed == len(parts):
         return iter(())
     return Path(*parts[:fixed]).glob(str(Path(*parts[fixed:])))
-
-
-def _kind(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    zipped = bool(suffixes) and suffixes[-1] == ".gz"
-    kind = suffixes[-2] if zipped and len(suffixes) > 1 else (suffixes or [""])[-1]
-    if kind in _TEXT or (kind == _PARQUET and not zipped):
-        return kind
-    advice = (
-        "Export the sheet as CSV."
-        if kind in (".xlsx", ".xls", ".ods")
-        else "Rename or convert the file."
-    )
-    raise CohortError(
-        f"The input must end in .csv, .tsv (also .gz) or .parquet; got '{path.name}'. {advice}"
-    )
 
 
 def _cut(

@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 from pipelines.row_scores import ScoredRows
 from pipelines.storage import write_bytes, write_text
 
-__all__ = ["PartWriter", "formulas_in", "join_parts", "marked_formulas", "write_table"]
+__all__ = [
+    "PartWriter",
+    "formulas_in",
+    "join_parts",
+    "marked_formulas",
+    "plain_text",
+    "write_table",
+]
 
 # What a spreadsheet reads on as a formula: the usual signs, their wide forms, and blanks that it
 # may skip before one.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from biomarker.errors import UsageError
 from biomarker.parsing import id_array, to_arrow
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.row_scores import OUTPUT_NAMES, FileMarks, RowScorer, repeated_in
-from pipelines.storage import atomic_file
+from pipelines.score_parts import marked_formulas, plain_text
+from pipelines.storage import atomic_file, same_file
 
 __all__ = ["OUTPUT_NAMES", "Scored", "score", "score_table", "table_from_frame", "write_scores"]
 
@@ -73,7 +73,7 @@ def score(
     CohortError
         If the file itself is damaged, or its ids are neither text nor whole numbers.
     """
-    if out is not None and isinstance(source, (str, Path)) and _same_file(source, out):
+    if out is not None and isinstance(source, (str, Path)) and same_file(source, out):
         raise UsageError(
             f"out must not be the file that is scored; got '{Path(out).name}' for both. "
             "Name another file: the patients' data would be replaced."
@@ -91,12 +91,6 @@ def score(
     if out is not None:
         write_scores(scored.table, out)
     return scored
-
-
-def _same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to one existing file, by whatever name."""
-    a, b = Path(one), Path(other)
-    return a.exists() and b.exists() and a.samefile(b)
 
 
 def table_from_frame(frame: Any) -> pa.Table:
@@ -134,13 +128,8 @@ def score_table(
     if other:
         # Rare, and known only once every value has been read: read them again as what they are.
         found = scorer.score(table, FileMarks(marks.repeated, other))
-    plain = [
-        pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
-        for column in found.table.columns
-    ]
     reasons = dict(Counter(found.reasons).most_common())
-    table = pa.table(plain, names=found.table.column_names)
-    return Scored(table, found.counts, reasons, ignored, found.support)
+    return Scored(plain_text(found.table), found.counts, reasons, ignored, found.support)
 
 
 def _repeated_ids(scorer: RowScorer, table: pa.Table) -> Any:
@@ -166,8 +155,6 @@ def write_scores(table: pa.Table, out: str | Path, spreadsheet: bool = False) ->
             pq.write_table(table, temporary)
     elif path.suffix == ".csv":
         import pyarrow.csv as pa_csv
-
-        from pipelines.score_parts import marked_formulas
 
         with atomic_file(path) as temporary:
             pa_csv.write_csv(marked_formulas(table) if spreadsheet else table, temporary)

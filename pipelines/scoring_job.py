@@ -47,7 +47,7 @@ from pipelines.output_place import (
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import CHUNK_ROWS, RowSource, open_source
 from pipelines.score_parts import PartWriter, formulas_in, join_parts
-from pipelines.storage import atomic_file, sha256_file, write_text
+from pipelines.storage import atomic_file, same_file, sha256_file, write_text
 from pipelines.terminal import Progress
 
 __all__ = ["JobResult", "score_file"]
@@ -158,7 +158,7 @@ def score_file(
     scorer = RowScorer(bundle, drivers)
     rows = open_source(source, scorer.few_texts, chunk_rows)
     ignored = scorer.check(list(rows.names), allow_undeclared)
-    if any(_same(path, out) or out in path.parents for path in rows.paths):
+    if any(same_file(path, out) or out in path.parents for path in rows.paths):
         raise UsageError(
             f"out must not be what is scored; got '{out.name}' for both. Name another: the "
             "patients' data would be replaced."
@@ -440,10 +440,6 @@ def _at_once(
         table.num_rows, scored.counts, scored.reasons, scored.ignored, out, chunks=1,
         formulas=formulas_in(scored.table) if out.suffix == ".csv" else 0, drift=drift,
     )  # fmt: skip
-
-
-def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.samefile(other)
 
 
 def _content_hash(source: RowSource) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "ready_folder",
+    "same_file",
     "sha256_file",
     "storage_error",
     "sync_folder",
@@ -127,6 +128,12 @@ def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text with line feeds, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one existing file, by whatever name."""
+    a, b = Path(one), Path(other)
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 def sha256_file(path: str | Path) -> str:

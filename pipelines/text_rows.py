@@ -11,10 +11,13 @@ import pyarrow as pa
 
 from biomarker.errors import CohortError
 from pipelines.readers import (
+    MAX_GZIP_RATIO,
+    RATIO_CHECKED_FROM,
     check_block,
     check_bytes,
     file_fault,
     header_of,
+    kind_of,
     parse_block,
 )
 
@@ -22,7 +25,6 @@ __all__ = ["header", "text_blocks"]
 
 _BLOCK = 8 * 2**20
 _LONGEST = 256 * 2**20  # of a record
-_MAX_RATIO, _RATIO_CHECKED_FROM = 200, 16 * 2**20
 
 
 def header(path: Path) -> list[str]:
@@ -31,7 +33,7 @@ def header(path: Path) -> list[str]:
     A compressed file is unfolded as far as shows a bomb, before anything else is loaded for it.
     """
     data, end, given = b"", -1, 0
-    seen = 0 if path.suffix.lower() != ".gz" else _RATIO_CHECKED_FROM
+    seen = 0 if path.suffix.lower() != ".gz" else RATIO_CHECKED_FROM
     for piece in _pieces(path):
         given += len(piece)
         if end < 0:
@@ -52,7 +54,7 @@ def header(path: Path) -> list[str]:
 
 def delimiter_of(path: Path) -> str:
     """A tab for .tsv, else a comma."""
-    return "\t" if ".tsv" in path.suffixes[-2:] else ","
+    return "\t" if kind_of(path.name)[0] == ".tsv" else ","
 
 
 def text_blocks(path: Path, wanted: Sequence[int]) -> Iterator[pa.Table]:
@@ -130,10 +132,10 @@ def _expanded(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
             while piece:
                 out = stream.decompress(piece, _BLOCK // 8)
                 given += len(out)
-                if given > _RATIO_CHECKED_FROM and given > _MAX_RATIO * taken:
+                if given > RATIO_CHECKED_FROM and given > MAX_GZIP_RATIO * taken:
                     raise file_fault(
                         name, None, "suspicious compression",
-                        f"more than {_MAX_RATIO} bytes from each compressed one",
+                        f"more than {MAX_GZIP_RATIO} bytes from each compressed one",
                         "an ordinary compressed table",
                     )  # fmt: skip
                 held += out

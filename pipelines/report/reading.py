@@ -156,12 +156,11 @@ def _top_table(found: Stability, labels: Labels) -> Table:
     """How often each column is among the first, and whether its direction turns."""
     rows = []
     for unit in found.units:
-        first, three, five = (*unit.bootstrap.top, *[float("nan")] * 3)[:3]
         flips = [m.flip_rate for m in unit.detail if m.flip_rate is not None]
         rows.append(
             (
                 _unit(unit.members, labels),
-                *(_share(share) for share in (first, three, five)),
+                *(_share(share) for share in unit.bootstrap.top),
                 _share(max(flips)) if flips else "no direction",
             )
         )
