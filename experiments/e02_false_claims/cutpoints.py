@@ -8,22 +8,21 @@ holds the planted threshold, and how often a threshold is placed where the effec
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from biomarker import Cohort, Study
 from biomarker.evidence.cut_scan import CutResult, CutSettings, interaction_cut, prognostic_cut
 from biomarker.outcomes import survival_outcome
 from biomarker.resampling import spawn
 from biomarker.survival.batched_cox import fit_batch_columns
+from experiments.cells import Parts, Row, rate_row, replicates
 
-__all__ = ["CELLS", "Cell", "run"]
+__all__ = ["CELLS", "PARTS", "Cell", "measure"]
 
 _BLOCK = 25  # cohorts a task
 _MANY = 100_000  # patients from whom a split's true ratio is taken
@@ -207,43 +206,16 @@ def one(cell: Cell, replicate: int, seed: int) -> CutResult | None:
         return None
 
 
-def _block(cell: Cell, low: int, high: int, seed: int) -> list[CutResult | None]:
-    return [one(cell, replicate, seed) for replicate in range(low, high)]
-
-
-def run(n_cohorts: int, workers: int, seed: int) -> list[dict[str, Any]]:
-    """Measure every cell.
-
-    Parameters
-    ----------
-    n_cohorts : int
-        In each cell.
-    workers : int
-        Processes; results do not depend on it.
-    seed : int
-
-    Returns
-    -------
-    list of dict
-        ``row`` ("4", "5" or "coverage"), ``cell``, ``measure``, ``value`` with its exact 95%
-        binomial interval ``low``, ``high``, ``n``, ``limit`` in words (empty: reported only),
-        ``passed``.
-    """
-    rows: list[dict[str, Any]] = []
-    edges = [*range(0, n_cohorts, _BLOCK), n_cohorts]
-    for cell in CELLS:
-        parts = Parallel(n_jobs=workers)(
-            delayed(_block)(cell, low, high, seed) for low, high in itertools.pairwise(edges)
-        )
-        results = [result for part in parts for result in part]
-        truth = (np.array([0.0, 1.0]), np.zeros(2)) if cell.null else true_ratios(cell, seed)
-        rows += list(_measures(cell, results, truth))
-    return rows
+def measure(cell: Cell, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Error rates and coverage in one cell."""
+    results = replicates(one, cell, n_cohorts, workers, seed, _BLOCK)
+    truth = (np.array([0.0, 1.0]), np.zeros(2)) if cell.null else true_ratios(cell, seed)
+    return list(_measures(cell, results, truth))
 
 
 def _measures(
     cell: Cell, results: list[CutResult | None], truth: tuple[np.ndarray, np.ndarray]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """What one cell shows."""
     from scipy.special import ndtri
 
@@ -291,7 +263,7 @@ def _measures(
         yield from _sides(cell, found)
 
 
-def _sides(cell: Cell, found: list[CutResult]) -> Iterator[dict[str, Any]]:
+def _sides(cell: Cell, found: list[CutResult]) -> Iterator[Row]:
     """Treatment's effect on either side, where it is the same on both."""
     for k, label in enumerate(("at or below", "above")):
         held = sum(r.subgroups[k].low <= cell.treatment <= r.subgroups[k].high for r in found)
@@ -299,15 +271,10 @@ def _sides(cell: Cell, found: list[CutResult]) -> Iterator[dict[str, Any]]:
                    True)  # fmt: skip
 
 
-def _row(
-    cell: Cell, row: str, measure: str, count: int, n: int, limit: str, passed: bool
-) -> dict[str, Any]:
+def _row(cell: Cell, row: str, measure: str, count: int, n: int, limit: str, passed: bool) -> Row:
     """One figure with its exact binomial interval."""
-    from scipy.stats import binomtest
+    words = {"": cell.name, "n": cell.n, "cuts": cell.n_cuts}
+    return rate_row(row, words, measure, count, n, limit or "reported", lambda _: passed)
 
-    interval = binomtest(count, n).proportion_ci(0.95, method="exact")
-    return {
-        "row": row, "cell": asdict(cell), "measure": measure, "value": count / n,
-        "low": float(interval.low), "high": float(interval.high), "n": n, "limit": limit,
-        "passed": bool(passed),
-    }  # fmt: skip
+
+PARTS: Parts = {"cutpoints": (lambda: CELLS, measure)}

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
-from scipy.stats import beta
 
 from biomarker.evidence import Verdict, assess
 from biomarker.evidence.power import interaction_power
 from biomarker.resampling import spawn
+from experiments.cells import Row, rate_row
 from experiments.e03_power.page import write_page
 from experiments.e03_power.reference import alternative, critical_value, likelihood_ratios
 from experiments.e03_power.trials import MARKERS, Design, Trials, cohort, draw
@@ -39,7 +39,6 @@ CONTROL = Design(
     event_share=0.78,
 )  # fmt: skip
 
-Row = dict[str, Any]
 Outcome = tuple[str, int]
 
 
@@ -114,7 +113,7 @@ def run_cell(name: str, design: Design, power: float | None, options: Any) -> li
         rows = power_rows(cell, claimed, statistic > critical)
     for rule, count in sorted(Counter(fates).items()):
         if rule != "claimed":
-            rows.append(rate_row(cell, f"withheld: {rule}", count, len(fates)))
+            rows.append(rate_row("power", cell, f"withheld: {rule}", count, len(fates)))
     print(
         f"{name:28} {claimed.mean():.3f} claimed, {ready - began:.0f} s to find, "
         f"{seconds:.0f} s to assess, {dict(Counter(fates))}",
@@ -138,10 +137,14 @@ def power_rows(
     }  # fmt: skip
     return [
         difference,
-        rate_row(cell, "claim rate of the procedure", int(claimed.sum()), n),
-        rate_row(cell, "power of the reference", int(rejected.sum()), n),
+        rate_row("power", cell, "claim rate of the procedure", int(claimed.sum()), n),
+        rate_row("power", cell, "power of the reference", int(rejected.sum()), n),
         rate_row(
-            cell, "claimed, not rejected by the reference", int((claimed & ~rejected).sum()), n
+            "power",
+            cell,
+            "claimed, not rejected by the reference",
+            int((claimed & ~rejected).sum()),
+            n,
         ),
     ]
 
@@ -149,23 +152,13 @@ def power_rows(
 def control_rows(cell: Row, claimed: npt.NDArray[np.bool_], events: float) -> list[Row]:
     """The claim rate against the large-sample formula, or against 95% where that is certain."""
     formula = interaction_power(cell["ratio"], events, marker_variance=0.25)
-    row = rate_row(cell, "claim rate of the procedure", int(claimed.sum()), len(claimed))
+    row = rate_row("power", cell, "claim rate of the procedure", int(claimed.sum()), len(claimed))
     cell["analytic_power"] = round(formula, 3)
     if cell["n"] == 400:
         limit, passed = f"{formula:.3f} within 0.05", abs(row["value"] - formula) <= POINTS
     else:
         limit, passed = "at least 0.95", row["value"] >= 0.95
     return [row | {"limit": limit, "passed": bool(passed)}]
-
-
-def rate_row(cell: Row, measure: str, count: int, n: int) -> Row:
-    """A share with its exact interval, reported without a limit."""
-    low = float(beta.ppf(0.025, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(0.975, count + 1, n - count)) if count < n else 1.0
-    return {
-        "cell": cell, "measure": measure, "value": count / n, "low": low, "high": high, "n": n,
-        "limit": "reported", "passed": True,
-    }  # fmt: skip
 
 
 def main() -> None:

@@ -6,40 +6,24 @@ its own: before and after Holm's adjustment over the markers, by chi squared.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.stats import chi2
 
 from biomarker.errors import NotEstimableError
 from biomarker.explain.benefit_null import upper
 from biomarker.explain.benefit_refits import BenefitDesign, null_refits
 from biomarker.resampling import spawn
-from experiments.e02_false_claims.claims import rate_row
+from experiments.cells import Parts, Row, rate_row, replicates
 from experiments.e04_benefit_attribution.trials import Design, drawn
 
 __all__ = ["PARTS", "one_band", "one_ranking"]
 
-Row = dict[str, Any]
 ALPHA = 0.05
 N_NULL = 199
 TRUE, PROGNOSTIC = 0, 1
-
-
-def _many(task: Callable[..., Any], cell: Any, n: int, workers: int, seed: int) -> list[Any]:
-    """Results of replicates 0 to n - 1, a block a task."""
-    blocks = Parallel(n_jobs=workers)(
-        delayed(_block)(task, cell, low, min(low + 50, n), seed) for low in range(0, n, 50)
-    )
-    return list(itertools.chain.from_iterable(blocks))
-
-
-def _block(task: Callable[..., Any], cell: Any, low: int, high: int, seed: int) -> list[Any]:
-    return [task(cell, b, seed) for b in range(low, high)]
 
 
 def _p_values(trial: BenefitDesign) -> Any:
@@ -128,7 +112,7 @@ RATIOS: tuple[tuple[str, int, tuple[float, ...]], ...] = (
 
 def ranking(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
     """How often the true marker comes first, beside power."""
-    found = np.array(_many(one_ranking, design, n_cohorts, workers, seed), dtype=np.float64)
+    found = np.array(replicates(one_ranking, design, n_cohorts, workers, seed), dtype=np.float64)
     cell, n = _cell(design), len(found)
     count = found.sum(axis=0).astype(int)
     adjusted = design.n_markers > 5
@@ -163,7 +147,7 @@ def more_bands() -> list[Design]:
 
 def band(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
     """How often the bands hold what they should."""
-    found = np.array(_many(one_band, design, n_cohorts, workers, seed), dtype=np.float64)
+    found = np.array(replicates(one_band, design, n_cohorts, workers, seed), dtype=np.float64)
     cell, known = _cell(design), ~np.isnan(found[:, 0])
     n = int(known.sum())
     share, part, others, together, power = (round(float(x)) for x in found[known].sum(axis=0))
@@ -182,13 +166,11 @@ def band(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
         rows.append(rate_row("band", cell, "any marker beyond the family's band", together, n,
                              "at most 6%", lambda s: s <= 0.06))  # fmt: skip
     else:
-        rows.append(rate_row("band", cell, "true marker beyond its band", power, n, "reported",
-                             lambda s: True))  # fmt: skip
+        rows.append(rate_row("band", cell, "true marker beyond its band", power, n))
     return rows
 
 
-# Part to its cells and what is run on each.
-PARTS: dict[str, tuple[Callable[[], list[Design]], Callable[..., list[Row]]]] = {
+PARTS: Parts = {
     "band": (bands, band),
     "ranking": (rankings, ranking),
     "more_bands": (more_bands, band),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
+
+from experiments.cells import Row, results_page
 
 __all__ = ["write_page"]
 
@@ -22,43 +23,14 @@ _TITLES = {
 
 def write_page(results: Path) -> None:
     """Write ``results/README.md`` and its drawing from the parts that are there."""
-    rows: list[dict[str, Any]] = []
-    for path in sorted(results.glob("*.json")):
-        rows += json.loads(path.read_text())
-    if not rows:
-        return
-    _draw(rows, results / "rates.svg")
-    lines = ["# e04 · results", "", "Made by `run.py`; intervals are exact binomial, 95%.", "",
-             "![Every judged rate against its limit](rates.svg)", ""]  # fmt: skip
-    for key, title in _TITLES.items():
-        part = [r for r in rows if r["row"] == key]
-        if part:
-            judged = [r for r in part if r["limit"] != "reported"]
-            lines += [f"## {title}", "", f"{sum(r['passed'] for r in judged)} of {len(judged)} "
-                      "figures within their limits.", "", *_table(part), ""]  # fmt: skip
-    (results / "README.md").write_text("\n".join(lines).rstrip() + "\n")
+    rows = [row for path in sorted(results.glob("*.json")) for row in json.loads(path.read_text())]
+    if rows:
+        _draw(rows, results / "rates.svg")
+        drawings = ["![Every judged rate against its limit](rates.svg)"]
+        results_page(results, "e04", drawings, _TITLES, rows)
 
 
-def _words(row: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in row["cell"].items())
-
-
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "| cell | measure | value | 95% interval | cohorts | limit | |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        judged = row["limit"] != "reported"
-        mark = ("yes" if row["passed"] else "**no**") if judged else ""
-        lines.append(
-            f"| {_words(row)} | {row['measure']} | {row['value']:.4g} | {row['low']:.3g} to "
-            f"{row['high']:.3g} | {row['n']:,} | {row['limit']} | {mark} |"
-        )
-    return lines
-
-
-def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+def _draw(rows: list[Row], path: Path) -> None:
     """First place beside power; the prognostic marker's share within its band."""
     panels = (
         ("ranking", (("first by predictive part", "#2b6cb0"), ("power, Holm", "#c05621"),
@@ -91,6 +63,6 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def _short(cell: dict[str, Any]) -> str:
+def _short(cell: Row) -> str:
     return (f"{cell['endpoint']}, n {cell['n']}, {cell['markers']} {cell['kinds']}"
             f"{', r .3' if cell['correlation'] else ''}, ratio {cell['ratio']}")  # fmt: skip
