@@ -27,6 +27,7 @@ __all__ = [
     "Predictor",
     "independent_columns",
     "intercepts",
+    "weighted_baseline",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -134,7 +135,7 @@ class CoxBenefit:
         fits = fit_batch(data.columns, data.y, counts, strata=data.strata, threads=threads)
         found = np.full((len(counts), data.n_patients), np.nan)
         for b in np.flatnonzero(fits.converged):
-            baseline = _baseline(data.y, data.columns, fits.coefficients[b], counts[b])
+            baseline = weighted_baseline(data.y, data.columns, fits.coefficients[b], counts[b])
             judged = data.rows(wanted[b])
             found[b, wanted[b]] = _cox_benefit(judged, fits.coefficients[b], baseline)
         return found
@@ -156,7 +157,7 @@ class CoxBenefit:
         once = np.ones(len(train), dtype=np.uint16)
         for b in np.flatnonzero(fits.converged):
             y = survival_outcome(event[b, train], duration[b, train])
-            baseline = _baseline(y, columns, fits.coefficients[b], once)
+            baseline = weighted_baseline(y, columns, fits.coefficients[b], once)
             found[b] = _cox_benefit(judged, fits.coefficients[b], baseline)
         return found
 
@@ -241,8 +242,24 @@ class BuiltBenefit:
             return np.full(judged.n_patients, np.nan)
 
 
-def _baseline(y: SurvivalOutcome, columns: Floats, coef: Floats, counts: Counts) -> BaselineHazard:
-    """Efron's cumulative baseline hazard, at all columns 0; k copies of a death are k ties."""
+def weighted_baseline(
+    y: SurvivalOutcome, columns: Floats, coef: Floats, counts: Counts
+) -> BaselineHazard:
+    """Efron's cumulative baseline hazard, at all columns 0; k copies of a death are k ties.
+
+    Parameters
+    ----------
+    y : structured array, shape (n_patients,)
+    columns : ndarray, shape (n_patients, n_columns)
+    coef : ndarray, shape (n_columns,)
+        Log hazard ratios per unit.
+    counts : ndarray of uint16, shape (n_patients,)
+        How often each patient stands in the resample; 0 leaves the patient out.
+
+    Returns
+    -------
+    BaselineHazard
+    """
     from biomarker.survival.baseline_hazard import BaselineHazard
 
     risk = np.exp(columns @ coef) * counts
