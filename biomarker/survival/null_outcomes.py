@@ -163,22 +163,24 @@ class NullModel:
         """
         if n_replicates < 1:
             raise CohortError(f"n_replicates must be at least 1; got {n_replicates}.")
+        from biomarker.survival.null_outcomes_kernel import steps_of, times_reached
+
         # Two streams, so that event and censoring times of a patient are independent.
         for_events, for_censoring = rng.spawn(2)
         shape = (n_replicates, len(self.relative_hazard))
-        needed = for_events.standard_exponential(shape) / self.relative_hazard
-        latent = np.empty(shape)
-        for s, (times, cumulative) in enumerate(self.hazard):
-            here = np.flatnonzero(self.stratum == s)
-            latent[:, here] = _time_of(needed[:, here], times, cumulative, self.continuous)
-        uniform = for_censoring.random(shape)
-        limit = np.empty(shape)
-        for g, (times, distribution, last) in enumerate(self.followed):
-            here = np.flatnonzero(self.group == g)
-            steps = np.append(times, last)
-            limit[:, here] = steps[np.searchsorted(distribution, uniform[:, here], side="right")]
+        latent = for_events.standard_exponential(shape)
+        latent /= self.relative_hazard
+        if self.continuous:
+            for s, (times, cumulative) in enumerate(self.hazard):
+                here = np.flatnonzero(self.stratum == s)
+                latent[:, here] = _between_steps(latent[:, here], times, cumulative)
+        else:
+            steps = steps_of([(times, height, np.inf) for times, height in self.hazard])
+            times_reached(latent, steps, self.stratum, right=False)
+        limit = for_censoring.random(shape)
+        times_reached(limit, steps_of(list(self.followed)), self.group, right=True)
         event = latent <= limit
-        return np.where(event, latent, limit), event
+        return np.minimum(latent, limit), event
 
 
 def _breslow(y: SurvivalOutcome, relative: Floats) -> tuple[Floats, Floats]:
@@ -197,11 +199,9 @@ def _follow_up(y: SurvivalOutcome) -> tuple[Floats, Floats, float]:
     return followed.times, distribution, followed.support
 
 
-def _time_of(needed: Floats, times: Floats, cumulative: Floats, continuous: bool) -> Floats:
-    """When the cumulative hazard reaches what each patient bears; infinity where it never does."""
+def _between_steps(needed: Floats, times: Floats, cumulative: Floats) -> Floats:
+    """When a hazard spread evenly between its steps is reached; infinity where it never is."""
     if len(times) == 0:
         return np.full(needed.shape, np.inf)
-    if continuous:
-        found = np.interp(needed, np.append(0.0, cumulative), np.append(0.0, times))
-        return np.where(needed > cumulative[-1], np.inf, found)
-    return np.append(times, np.inf)[np.searchsorted(cumulative, needed, side="left")]
+    found = np.interp(needed, np.append(0.0, cumulative), np.append(0.0, times))
+    return np.where(needed > cumulative[-1], np.inf, found)
