@@ -185,14 +185,15 @@ class ParseRule:
 
     def _without_codes(self, parsed: Parsed) -> Parsed:
         """Numbers that stand for missing become missing, so that text and typed files agree."""
-        codes = self._missing_numbers()
+        codes = self.missing_numbers()
         if codes:
             coded = (parsed.states == State.OK) & np.isin(parsed.values, codes)
             parsed.values[coded] = np.nan
             parsed.states[coded] = State.MISSING
         return parsed
 
-    def _missing_numbers(self) -> list[float]:
+    def missing_numbers(self) -> list[float]:
+        """Numbers that stand for a missing value, however they are written or typed."""
         numbers = [_exact_number(text) for text in self.missing]
         return [number for number in numbers if number is not None]
 
@@ -297,7 +298,7 @@ class ParseRule:
         if value is None or (isinstance(value, float) and np.isnan(value)):
             return np.nan, State.MISSING
         number = _exact_number(value)
-        if number is not None and number in self._missing_numbers():
+        if number is not None and number in self.missing_numbers():
             return np.nan, State.MISSING
         if number is not None:
             # "1.0" in a file and "1" among the levels are the same number, not a guess.
@@ -342,7 +343,8 @@ def to_arrow(values: Any) -> pa.Array:
         If a text is no valid Unicode.
     """
     if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+        # Arrow copies even a single chunk.
+        values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
     if isinstance(values, pa.Array):
         return _decoded(values)
     try:

@@ -125,6 +125,12 @@ _store_flag = click.option(
 _undeclared_flag = click.option(
     "--allow-undeclared", is_flag=True, help="Leave aside columns the study does not name."
 )
+_engine_flag = click.option(
+    "--engine", type=click.Choice(["local", "dask"]), default="local", help="Where it runs."
+)
+_scheduler_flag = click.option(
+    "--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://127.0.0.1:8786."
+)
 _values_flag = click.option(
     "--show-values", is_flag=True, help="Show faulty values on this terminal (default: masked)."
 )
@@ -221,6 +227,8 @@ def check(
     "--out", metavar="FOLDER", help="Report and bundles. Default: biomarker-output/STUDY."
 )
 @click.option("--name", "run_name", help="Name of the run in MLflow.")
+@_engine_flag
+@_scheduler_flag
 @_store_flag
 @_undeclared_flag
 @_values_flag
@@ -233,6 +241,8 @@ def train(
     endpoints: tuple[str, ...],
     out: str | None,
     run_name: str | None,
+    engine: str,
+    scheduler: str | None,
     store: str | None,
     allow_undeclared: bool,
     show_values: bool,
@@ -246,6 +256,7 @@ def train(
       biomarker train cohort.csv --study il2
       biomarker train trial.parquet --study trial.toml --models cox,boosted_cox --repeats 5
     """
+    from pipelines.engine import engine_named
     from pipelines.terminal import Progress
     from pipelines.training import train as run_training
 
@@ -259,6 +270,7 @@ def train(
         run_name=run_name,
         allow_undeclared=allow_undeclared,
         progress=Progress(),
+        engine=engine_named(engine, scheduler=scheduler),
         **flags,
     )
     if as_json:
@@ -383,15 +395,17 @@ def report(
     "--model", required=True, metavar="MODEL",
     help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle folder.",
 )  # fmt: skip
-@click.option("--out", required=True, metavar="FILE", help=".parquet or .csv")
+@click.option(
+    "--out", required=True, metavar="FILE", help=".parquet or .csv; may be in a store: s3://..."
+)
 @click.option("--drivers", type=click.IntRange(0, 50), default=0, help="Top contributions per row.")
 @click.option("--single-file", is_flag=True, help="Join the parts of a long job into one file.")
 @click.option("--spreadsheet", is_flag=True, help="CSV that opens without running formulas.")
 @click.option("--restart", is_flag=True, help="Discard what another, interrupted job left.")
 @click.option("--no-drift", is_flag=True, help="Write no drift report beside the scores.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="0: every core.")
-@click.option("--engine", type=click.Choice(["local", "dask"]), default="local", help="Where.")
-@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster: tcp://127.0.0.1:8786.")
+@_engine_flag
+@_scheduler_flag
 @_store_flag
 @_undeclared_flag
 @_json_flag
@@ -414,8 +428,9 @@ def score(
 ) -> None:
     """Score a cohort file of any length: one output row per input row.
 
-    FILE may be a folder or a pattern of files too. Beyond 131,072 rows the output is a folder of
-    parts with a manifest, and the same command takes up a job that was interrupted.
+    FILE may be a folder, a pattern of files or a store's address too. Beyond 131,072 rows the
+    output is a folder of parts with a manifest, and the same command takes up a job that was
+    interrupted.
 
     Exit code 5 when some rows were refused: they are in the output, without a number and with
     the reason.

@@ -1,4 +1,4 @@
-"""Chunks scored on an existing Dask cluster, over a folder that every machine sees.
+"""Chunks scored on an existing Dask cluster, over a folder or store that every machine sees.
 
 What travels to a worker is names and numbers alone: it reads its rows from the shared input, the
 model from a copy beside the output's ledger (hashes verified again there), and writes its parts
@@ -8,19 +8,22 @@ where the job expects them. A part is the same bytes wherever it was made.
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from biomarker.errors import BundleError, UsageError
+from biomarker.errors import BundleError
 from pipelines.bundle import load_bundle
+from pipelines.dask_workers import connected, training_workers
 from pipelines.engine import Record
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import RowSource, open_source
 from pipelines.score_parts import PartWriter
+from pipelines.stores import copied_in, local_copy, located
 
 __all__ = ["DaskEngine", "score_chunks"]
 
@@ -50,20 +53,9 @@ class DaskEngine:
         done: Collection[int],
     ) -> Iterator[Record]:
         """As :meth:`pipelines.engine.Engine.run`; tasks of lost workers are done by others."""
-        try:
-            from distributed import Client, as_completed
-        except ImportError:
-            raise UsageError(
-                "The dask engine needs the package 'distributed'. Install biomarker-response[dask]."
-            ) from None
-        try:
-            connect: Any = Client
-            client = connect(self.scheduler, timeout=20, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"The scheduler must answer at '{self.scheduler}'; got {type(error).__name__}. "
-                "Start it, or score on this machine."
-            ) from None
+        client = connected(self.scheduler)
+        from distributed import as_completed
+
         with client:
             task = _stored_task(source, sizes, scorer, marks, writer)
             missing = [k for k in range(source.n_chunks(sizes)) if k not in done]
@@ -80,6 +72,10 @@ class DaskEngine:
             for future in finished(futures, loop=client.loop):
                 yield from future.result()
 
+    def workers(self) -> AbstractContextManager[None]:
+        """As :meth:`pipelines.engine.Engine.workers`, through joblib's own Dask backend."""
+        return training_workers(self.scheduler)
+
 
 def _stored_task(
     source: RowSource,
@@ -90,11 +86,12 @@ def _stored_task(
 ) -> str:
     """Put what workers need beside the ledger; returns what they are told, as JSON."""
     model = writer.ledger / "bundle"
-    if not model.exists():
-        shutil.copytree(scorer.bundle.folder, model)
+    copied_in(scorer.bundle.folder, model)
     repeated = marks.repeated
     if repeated is not None:
-        repeated.save(writer.ledger / "repeated")  # type: ignore[attr-defined]
+        with tempfile.TemporaryDirectory() as made:
+            repeated.save(Path(made))  # type: ignore[attr-defined]
+            copied_in(Path(made), writer.ledger / "repeated")
     return json.dumps(
         {
             "paths": [str(path.resolve()) for path in source.paths],
@@ -117,7 +114,7 @@ def score_chunks(task: str, numbers: Sequence[int]) -> list[Record]:
     told = json.loads(task)
     source, scorer, marks = _prepared(task)
     writer = PartWriter(
-        Path(told["folder"]), Path(told["ledger"]), told["kind"], told["spreadsheet"]
+        located(told["folder"]), located(told["ledger"]), told["kind"], told["spreadsheet"]
     )
     columns = [name for name in scorer.needed if name in source.names]
     others = set(range(source.n_chunks(told["sizes"]))) - set(numbers)
@@ -133,13 +130,17 @@ def _prepared(task: str) -> tuple[RowSource, RowScorer, FileMarks]:
     from pipelines.row_ids import RepeatedIds
 
     told: Mapping[str, Any] = json.loads(task)
-    ledger = Path(told["ledger"])
-    bundle = load_bundle(ledger / "bundle")
+    ledger = located(told["ledger"])
+    with local_copy(ledger / "bundle") as folder:
+        bundle = load_bundle(folder)
     if bundle.digest != told["digest"]:
         raise BundleError("The bundle beside the ledger is another one than the job's.")
     scorer = RowScorer(bundle, told["drivers"])
     scorer.prepare()
-    repeated = RepeatedIds.load(ledger / "repeated") if told["repeated"] else None
-    paths = [Path(path) for path in told["paths"]]
+    repeated = None
+    if told["repeated"]:
+        with local_copy(ledger / "repeated") as folder:
+            repeated = RepeatedIds.load(folder)
+    paths = [located(path) for path in told["paths"]]
     source = open_source(paths, scorer.few_texts, told["chunk_rows"])
     return source, scorer, FileMarks(repeated, frozenset(told["other_unit"]))

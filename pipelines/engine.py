@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,6 +37,9 @@ class Engine(Protocol):
         done: Collection[int],
     ) -> Iterator[Record]:
         """Records in any order; ``sizes`` are the rows of each file."""
+
+    def workers(self) -> AbstractContextManager[None]:
+        """While this holds, training's folds and refits run there."""
 
 
 def engine_named(name: str, threads: int = 0, scheduler: str | None = None) -> Engine:
@@ -104,3 +108,7 @@ class LocalEngine:
                 for future in waiting:
                     future.cancel()
                 raise
+
+    def workers(self) -> AbstractContextManager[None]:
+        """As :meth:`Engine.workers`: training starts its own processes on this machine."""
+        return nullcontext()

@@ -1,4 +1,4 @@
-"""What is looked at beside the verdicts: the effect along a marker, honest cuts, milestones."""
+"""What is looked at beside the verdicts: effects along a marker, cuts, milestones, benefit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, UsageError
+from biomarker.evidence.benefit import BenefitEvaluation, evaluate_benefit
 from biomarker.evidence.cut_scan import CutResult, CutSettings, interaction_cut, prognostic_cut
 from biomarker.evidence.durable import (
     MilestoneContrast,
@@ -17,6 +18,7 @@ from biomarker.evidence.durable import (
 )
 from biomarker.evidence.effect_curve import EffectCurve, effect_curve
 from biomarker.evidence.verdict import Verdict
+from biomarker.side_by_side import side_by_side, workers_are_set
 
 __all__ = ["Looks", "NotShown", "look", "plain_numbers"]
 
@@ -40,6 +42,7 @@ class Looks:
     curves: tuple[EffectCurve, ...] = ()
     cuts: tuple[CutResult, ...] = ()
     milestones: tuple[MilestoneContrast, ...] = ()
+    benefits: tuple[BenefitEvaluation, ...] = ()
     not_shown: tuple[NotShown, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,6 +51,7 @@ class Looks:
             "effect_curves": [_curve(curve) for curve in self.curves],
             "cut_points": [_cut(cut) for cut in self.cuts],
             "milestones": [_milestone(contrast) for contrast in self.milestones],
+            "benefits": [_benefit(one) for one in self.benefits],
             "not_shown": [asdict(item) for item in self.not_shown],
         }
 
@@ -85,6 +89,7 @@ def look(
         tuple(item for one in found for item in one.curves),
         tuple(item for one in found for item in one.cuts),
         tuple(item for one in found for item in one.milestones),
+        tuple(item for one in found for item in one.benefits),
         tuple(item for one in found for item in one.not_shown),
     )
 
@@ -93,20 +98,18 @@ def _each(
     cohort: Cohort, verdicts: tuple[Verdict, ...], alpha: float, seed: int, jobs: int
 ) -> Iterator[Looks]:
     """One look a verdict, in order; starting processes pays from a handful on."""
-    if jobs == 1 or len(verdicts) < _WORTH_PROCESSES:
+    if not workers_are_set() and (jobs == 1 or len(verdicts) < _WORTH_PROCESSES):
         for verdict in verdicts:
             yield _look_once(cohort, verdict, alpha, seed)
         return
-    from joblib import Parallel, delayed
-
-    yield from Parallel(n_jobs=jobs, backend="loky", return_as="generator")(
-        delayed(_look_once)(cohort, verdict, alpha, seed) for verdict in verdicts
-    )
+    calls = [(cohort, verdict, alpha, seed) for verdict in verdicts]
+    yield from side_by_side(_look_once, calls, jobs)
 
 
 def _look_once(cohort: Cohort, verdict: Verdict, alpha: float, seed: int) -> Looks:
     """Everything there is to see beside one verdict."""
-    found: dict[type, list[Any]] = {EffectCurve: [], CutResult: [], MilestoneContrast: []}
+    kinds = (EffectCurve, CutResult, MilestoneContrast, BenefitEvaluation)
+    found: dict[type, list[Any]] = {kind: [] for kind in kinds}
     not_shown: list[NotShown] = []
     for what, make in _questions(cohort, verdict, alpha, seed):
         try:
@@ -121,6 +124,7 @@ def _look_once(cohort: Cohort, verdict: Verdict, alpha: float, seed: int) -> Loo
         tuple(found[EffectCurve]),
         tuple(found[CutResult]),
         tuple(found[MilestoneContrast]),
+        tuple(found[BenefitEvaluation]),
         tuple(not_shown),
     )
 
@@ -149,6 +153,19 @@ def _questions(
             )
     if two_arms and verdict.scale == "hazard ratio":
         yield "milestones", lambda: _milestones(cohort, marker, endpoint, alpha)
+    if two_arms and cohort.study.randomised and endpoint == _primary(cohort):
+        yield (
+            "treating by the marker",
+            lambda: [
+                evaluate_benefit(cohort, endpoint, markers=[marker], alpha=alpha, random_state=seed)
+            ],
+        )
+
+
+def _primary(cohort: Cohort) -> str:
+    """The endpoint declared primary, else the first."""
+    endpoints = cohort.study.endpoints
+    return next((name for name, e in endpoints.items() if e.primary), next(iter(endpoints)))
 
 
 def _milestones(
@@ -186,6 +203,21 @@ def _curve(curve: EffectCurve) -> dict[str, Any]:
 
 def _milestone(contrast: MilestoneContrast) -> dict[str, Any]:
     return dict(plain_numbers(asdict(contrast) | {"at": _three(contrast.at)}))
+
+
+def _benefit(found: BenefitEvaluation) -> dict[str, Any]:
+    """Every number but the patients' own predictions."""
+    body = asdict(found)
+    del body["predictions"]
+    body["groups"] = {
+        key: value.tolist() if hasattr(value, "tolist") else value
+        for key, value in body["groups"].items()
+    }
+    for part in (body, body["groups"]["slope"], body["groups"]["in_the_large"]):
+        for name in ("at", "horizon"):
+            if part.get(name) is not None:
+                part[name] = _three(part[name])
+    return dict(plain_numbers(body))
 
 
 def _three(value: float) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from biomarker.errors import StorageError
 from pipelines.storage import storage_error, sync_folder
+from pipelines.stores import Place
 
 __all__ = [
     "MANIFEST",
@@ -64,7 +65,7 @@ def only_job(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def disk_faults(out: Path) -> Iterator[None]:
+def disk_faults(out: Place) -> Iterator[None]:
     """Put what the system says on the disk in our words."""
     try:
         yield

@@ -1,6 +1,6 @@
 """Which ids stand more than once, found by one pass over the id column, at any length.
 
-Ids are hashed to 64 bits; hashes are sorted in memory, or in 256 files by their first byte once
+Ids are hashed to 64 bits; hashes are compared in memory, or in 256 files by their first byte once
 they exceed 256 MB. A hash that stands once belongs to an id that stands once. The few others are
 compared exactly: by the id first met with each, and, where two ids share a hash, by name.
 """
@@ -127,17 +127,17 @@ class _Collected:
                 hashes.tofile(handle)
         self.pieces, self.size, self.spilled = [], 0, True
 
-    def sorted_parts(self) -> Iterator[Hashes]:
-        """Ascending hashes, part by part."""
+    def parts(self) -> Iterator[Hashes]:
+        """All hashes, part by part: one that stands twice does so in the same part."""
         if not self.spilled:
-            yield np.sort(np.concatenate(self.pieces)) if self.pieces else np.zeros(0, np.uint64)
+            yield np.concatenate([np.zeros(0, np.uint64), *self.pieces])
             return
         if self.pieces:
             self._spill()
         for part in range(_PARTS):
             file = self.folder / f"{part:03d}"
             if file.exists():
-                yield np.sort(np.fromfile(file, np.uint64))
+                yield np.fromfile(file, np.uint64)
                 file.unlink()
         self.folder.rmdir()
 
@@ -165,12 +165,14 @@ def find_repeated(passes: Passes, folder: str | Path, in_memory: int = _IN_MEMOR
     CohortError
         If ids are neither text nor whole numbers.
     """
+    from pipelines.row_ids_kernel import met_again
+
     collected, n_rows = _Collected(Path(folder), in_memory), 0
     for part in passes():
         ids = id_array(part)
         n_rows += len(ids)
         collected.add(hash_ids(ids))
-    twice = [_repeats(hashes) for hashes in collected.sorted_parts()]
+    twice = [np.unique(met_again(hashes)) for hashes in collected.parts()]
     candidates = np.concatenate([np.zeros(0, np.uint64), *twice])
     pure, shared = [], []
     for begin in range(0, len(candidates), _COMPARED):
@@ -216,11 +218,6 @@ def _by_first_byte(hashes: Hashes) -> Iterator[tuple[int, Hashes]]:
     for part, piece in enumerate(np.split(ordered, np.searchsorted(ordered, edges))):
         if len(piece):
             yield part, piece
-
-
-def _repeats(ordered: Hashes) -> Hashes:
-    """Values that stand more than once in an ascending array, each once."""
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def _among(hashes: Hashes, ordered: Hashes) -> Bools:

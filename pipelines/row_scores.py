@@ -8,7 +8,8 @@ be scored apart, in any order and anywhere, with the same result.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,21 +18,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from biomarker.errors import CohortError, SchemaError, UsageError
-from biomarker.features.encoding import FrozenColumn
 from biomarker.features.support import ColumnSupport
-from biomarker.parsing import Parsed, State, id_array
+from biomarker.parsing import id_array
 from pipelines.bundle import Bundle, survival_name
+from pipelines.row_columns import ReadColumn, read_column
+from pipelines.row_reasons import Reasons
 
 __all__ = ["FAR", "OUTPUT_NAMES", "STATUSES", "FileMarks", "RowScorer", "ScoredRows"]
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 OUTPUT_NAMES = ("risk", "response_probability", "status", "reason")
 STATUSES = ("ok", "warned", "refused")
 FAR = "(distance)"
-_WORD = 63  # flags that one whole number holds
 
 
 @dataclass(frozen=True)
@@ -76,57 +78,16 @@ class ScoredRows:
     support: dict[str, Ints] = field(default_factory=dict)
 
 
-class _Flags:
-    """Which reasons stand on which rows, as bits of whole numbers."""
+class _Memory(threading.local):
+    """A thread's room for the features of a chunk, kept from one to the next."""
 
-    def __init__(self, n: int) -> None:
-        self.names: list[str] = []
-        self._words: list[npt.NDArray[np.uint64]] = []
-        self.refused, self.warned = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    room: Singles | None = None
 
-    def add(self, name: str, reaction: str, hit: Bools) -> None:
-        """Note a reason; rows that have none in the end are not touched."""
-        rows = np.flatnonzero(hit)
-        if len(rows) == 0:
-            return
-        bit = len(self.names) % _WORD
-        if bit == 0:
-            self._words.append(np.zeros(len(hit), np.uint64))
-        self._words[-1][rows] |= np.uint64(1 << bit)
-        self.names.append(name)
-        (self.refused if reaction == "refuse" else self.warned)[rows] = True
-
-    def column(self) -> tuple[pa.Array, dict[str, int]]:
-        """``code:column`` joined by semicolons, each combination written once; rows by reason."""
-        flagged = np.flatnonzero(self.refused | self.warned)
-        code = np.zeros(len(flagged), np.int64)
-        words = [word[flagged] for word in self._words]
-        for word in words:
-            distinct, at = np.unique(word, return_inverse=True)
-            code = code * len(distinct) + at
-        _, first, at = np.unique(code, return_index=True, return_inverse=True)
-        sets = [
-            [i for k, word in enumerate(words) for i in _bits(int(word[row]), k)] for row in first
-        ]
-        tally = dict.fromkeys(self.names, 0)
-        for here, rows in zip(sets, np.bincount(at, minlength=len(sets)), strict=True):
-            for i in here:
-                tally[self.names[i]] += int(rows)
-        # The first text stands for the rows without a reason.
-        index = np.zeros(len(self.refused), np.int32)
-        index[flagged] = at + 1
-        book = ["", *(";".join(self.names[i] for i in here) for here in sets)]
-        return pa.DictionaryArray.from_arrays(pa.array(index), pa.array(book)), tally
-
-
-def _bits(word: int, k: int) -> list[int]:
-    """Positions of the flags that the k-th whole number holds."""
-    found = []
-    while word:
-        low = word & -word
-        found.append(k * _WORD + low.bit_length() - 1)
-        word ^= low
-    return found
+    def rows(self, n: int, n_features: int) -> Singles:
+        """Features of so many rows, Fortran order, of any content."""
+        if self.room is None or self.room.size < n * n_features:
+            self.room = np.empty(n * n_features, np.float32)
+        return self.room[: n * n_features].reshape(n_features, n).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +106,7 @@ class RowScorer:
     _horizons: tuple[float, ...] = field(init=False, repr=False)
     _trees: Any = field(init=False, repr=False, default=None)
     _counted: dict[str, ColumnSupport] = field(init=False, repr=False)
+    _memory: _Memory = field(init=False, repr=False, default_factory=_Memory)
 
     def __post_init__(self) -> None:
         support = self.bundle.support
@@ -245,41 +207,58 @@ class RowScorer:
         first_row : int
             Position in the file of the first of them, from 0.
         """
-        n, columns = table.num_rows, self.bundle.encoder.columns
-        raw, flags = np.empty((n, len(columns)), order="F"), _Flags(n)
+        n, reads = table.num_rows, []
+        reasons = Reasons(n)
         units: dict[str, Ints] = {}
         support: dict[str, Ints] = {}
-        for index, column in enumerate(columns):
-            raw[:, index], found, units[column.name], parsed = _read_column(
-                column, table[column.name], column.name in marks.other_unit
-            )
-            counted = self._counted.get(column.name)
-            if counted is not None:
-                outside = found.get("outside_training_range")
-                support[column.name] = counted.tally(parsed.values, parsed.states, outside)
-            for reason, hit in found.items():
-                flags.add(f"{reason}:{column.name}", column.reaction(reason), hit)
+        for column in self.bundle.encoder.columns:
+            name = column.name
+            counted, other_unit = self._counted.get(name), name in marks.other_unit
+            read = read_column(column, table[name], other_unit, counted)
+            reads.append(read)
+            units[name] = read.units
+            if read.support is not None:
+                support[name] = read.support
+            for reason, rows in read.reasons.items():
+                reasons.add(f"{reason}:{name}", column.reaction(reason), rows)
         out = self._ids(table, first_row)
         if self.unique_ids and marks.repeated is not None and self.bundle.id_column in out:
-            repeated = marks.repeated(out[self.bundle.id_column])
-            flags.add(f"duplicate_id:{self.bundle.id_column}", "warn", repeated)
-        usable = ~flags.refused
-        numbers = self._numbers(raw if usable.all() else raw[usable], support)
-        finite = np.ones(int(usable.sum()), np.bool_)
+            repeated = np.flatnonzero(marks.repeated(out[self.bundle.id_column]))
+            reasons.add(f"duplicate_id:{self.bundle.id_column}", "warn", repeated)
+        usable = ~reasons.refused
+        numbers = self._numbers(self._features(reads, usable), support)
+        finite = np.ones(int(np.count_nonzero(usable)), np.bool_)
         for values in numbers.values():
             if values.dtype == np.float64:
                 finite &= np.isfinite(values)
         if not finite.all():
-            broken = np.zeros(n, np.bool_)
-            broken[np.flatnonzero(usable)[~finite]] = True
-            flags.add("no_finite_prediction:(model)", "refuse", broken)
+            broken = np.flatnonzero(usable)[~finite]
+            reasons.add("no_finite_prediction:(model)", "refuse", broken)
         for name, values in numbers.items():
-            out[name] = _laid_out(values, usable, flags.refused)
-        status = np.where(flags.refused, 2, np.where(flags.warned, 1, 0)).astype(np.int8)
+            out[name] = _laid_out(values, usable, reasons.refused)
+        status = np.where(reasons.refused, 2, reasons.warned).astype(np.int8)
         out["status"] = pa.DictionaryArray.from_arrays(pa.array(status), pa.array(STATUSES))
-        out["reason"], reasons = flags.column()
+        out["reason"], tally = reasons.column()
         counts = {name: int(np.count_nonzero(status == k)) for k, name in enumerate(STATUSES)}
-        return ScoredRows(pa.table(out), counts, reasons, units, support)
+        return ScoredRows(pa.table(out), counts, tally, units, support)
+
+    def _features(self, reads: list[ReadColumn], usable: Bools) -> npt.NDArray[Any]:
+        """Encoded columns of the usable rows."""
+        encoder, every = self.bundle.encoder, bool(usable.all())
+        if self._trees is not None:
+            features = self._memory.rows(len(usable), len(encoder.kept))
+            with np.errstate(over="ignore", invalid="ignore"):
+                for read, (column, places) in zip(reads, encoder.places(features), strict=True):
+                    read.features_into(column, places)
+            return features if every else np.ascontiguousarray(features.T[:, usable]).T
+        raw = np.empty((len(usable), len(reads)), order="F")
+        for index, read in enumerate(reads):
+            read.usable_into(raw[:, index])
+        boosted = hasattr(self.bundle.fitted.model, "booster_")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return encoder.transform(
+                raw if every else raw[usable], np.float32 if boosted else np.float64
+            )
 
     def _ids(self, table: pa.Table, first_row: int) -> dict[str, pa.Array]:
         name = self.bundle.id_column
@@ -288,18 +267,13 @@ class RowScorer:
         rows = np.arange(first_row + 1, first_row + table.num_rows + 1)
         return {"row": pa.array(rows)}
 
-    def _numbers(self, raw: Floats, support: dict[str, Ints]) -> dict[str, Any]:
-        """Predictions of usable rows, by output column; their distances are counted too."""
+    def _numbers(self, features: npt.NDArray[Any], support: dict[str, Ints]) -> dict[str, Any]:
+        """Predictions of encoded rows, by output column; their distances are counted too."""
         from biomarker.models.link import response_at_margin, survival_at_margin
 
-        model, encoder = self.bundle.fitted.model, self.bundle.encoder
+        model = self.bundle.fitted.model
         out: dict[str, Any] = {}
         with np.errstate(over="ignore", invalid="ignore"):
-            if self._trees is not None:
-                features = encoder.transform(raw, np.float32, "F")
-            else:
-                boosted = hasattr(model, "booster_")
-                features = encoder.transform(raw, np.float32 if boosted else np.float64)
             margin = self._margin(features)
             if self.bundle.support is not None:
                 support[FAR] = self.bundle.support.spread.tally(features)
@@ -372,26 +346,6 @@ class _Words:
     def dtype(self) -> np.dtype[Any]:
         """Of the codes: no number to be checked."""
         return self.codes.dtype
-
-
-def _read_column(
-    column: FrozenColumn, values: pa.ChunkedArray, other_unit: bool
-) -> tuple[Floats, Mapping[str, Bools], Ints, Parsed]:
-    """Values, NaN where no number may be used; what stood out; the unit's tally; all as parsed."""
-    parsed = column.plan.rule.parse(values)
-    raw, states = parsed.values, parsed.states
-    found = column.review(raw, states)
-    if other_unit:
-        found["suspected_unit_mixup"] = states != State.MISSING
-    tally = column.unit_tally(raw, states)
-    if states.any() or column.plan.transform != "identity":
-        # Outside the allowed range a transform may be undefined: nothing to compute with.
-        unusable = (states >= State.UNPARSABLE) & (states != State.OUTSIDE_ALLOWED_RANGE)
-        unusable |= ~column.defined(raw)
-        raw = np.where(unusable, np.nan, raw)
-    if "unseen_category" in found:
-        raw = np.where(found["unseen_category"], np.nan, raw)
-    return raw, found, tally, parsed
 
 
 def _laid_out(values: Any, usable: Bools, refused: Bools) -> pa.Array:

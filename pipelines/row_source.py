@@ -14,7 +14,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from biomarker.errors import CohortError, SchemaError
+from biomarker.parsing import to_arrow
 from pipelines.readers import file_fault, kind_of
+from pipelines.stores import Place, StorePath, arrow_source, located
 from pipelines.text_rows import header, text_blocks
 
 __all__ = ["CHUNK_ROWS", "Chunk", "RowSource", "open_source"]
@@ -77,7 +79,7 @@ class RowSource:
         """A column part by part, each with the position of its file."""
         for file, reader in enumerate(self._readers):
             for _, table in reader.parts([name]):
-                yield file, table[name].combine_chunks()
+                yield file, to_arrow(table[name])
 
     def no_rows(self) -> pa.Table:
         """A table without rows, all columns text."""
@@ -121,7 +123,7 @@ class RowSource:
 
 
 def open_source(
-    source: str | Path | Sequence[Path],
+    source: str | Place | Sequence[Place],
     text_columns: Collection[str] = (),
     chunk_rows: int = CHUNK_ROWS,
 ) -> RowSource:
@@ -129,7 +131,7 @@ def open_source(
 
     Parameters
     ----------
-    source : path, or sequence of paths
+    source : path, address of a store, or sequence of them
         A .csv, .tsv (also .gz) or .parquet file, a folder of them, or a pattern such as
         ``cohort/2024-*.parquet``. Names that begin with a dot or an underscore are passed over.
     text_columns : collection of str
@@ -143,7 +145,9 @@ def open_source(
     SchemaError
         If files differ in their columns.
     """
-    paths = _found(source) if isinstance(source, (str, Path)) else list(source)
+    # Objects of a store are read as paths are.
+    one = isinstance(source, (str, Path, StorePath))
+    paths: list[Any] = _found(source) if one else list(source)  # type: ignore[arg-type]
     kinds = sorted({kind_of(path.name)[0] for path in paths})
     if len(kinds) > 1:
         raise CohortError(
@@ -162,8 +166,8 @@ def open_source(
     return RowSource(tuple(paths), tuple(readers[0].names), chunk_rows, tuple(readers))
 
 
-def _found(source: str | Path) -> list[Path]:
-    path = Path(source)
+def _found(source: str | Place) -> list[Any]:
+    path = located(source)
     if path.is_file():
         return [path]
     entries = path.iterdir() if path.is_dir() else _matching(path)
@@ -174,8 +178,10 @@ def _found(source: str | Path) -> list[Path]:
     return found
 
 
-def _matching(path: Path) -> Iterator[Path]:
+def _matching(path: Place) -> Iterator[Place]:
     """Files a pattern names; its folder may be a pattern too."""
+    if isinstance(path, StorePath):
+        return path.matching()
     parts = path.parts
     fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts))
     if fixed == len(parts):
@@ -229,13 +235,13 @@ class _ParquetRows:
         if path.stat().st_size == 0:
             raise file_fault(path.name, None, "empty", "no bytes", "a Parquet file")
         with _ParquetFaults(path):
-            schema = pq.read_schema(path)
+            schema = pq.read_schema(arrow_source(path))
             few = [
                 name
                 for name in text_columns
                 if name in schema.names and pa.types.is_string(schema.field(name).type)
             ]
-            file = pq.ParquetFile(path, read_dictionary=few, memory_map=True)
+            file = pq.ParquetFile(arrow_source(path), read_dictionary=few, memory_map=True)
             return cls(path, list(file.schema_arrow.names), file.metadata.num_rows, file)
 
     def parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipelines.row_scores import ScoredRows
 from pipelines.storage import write_bytes, write_text
+from pipelines.stores import Place, arrow_source
 
 __all__ = [
     "PartWriter",
@@ -36,15 +38,15 @@ class PartWriter:
 
     Attributes
     ----------
-    folder, ledger : Path
+    folder, ledger : path or StorePath
         For the parts and for their records.
     kind : {".parquet", ".csv"}
     spreadsheet : bool
         Mark texts of a CSV file that a spreadsheet would take for formulas.
     """
 
-    folder: Path
-    ledger: Path
+    folder: Place
+    ledger: Place
     kind: str
     spreadsheet: bool = False
 
@@ -79,12 +81,23 @@ def write_table(table: pa.Table, path: Any, kind: str, spreadsheet: bool = False
         import pyarrow.parquet as pq
 
         # Without Arrow's own schema a dictionary reads back as the text it stands for.
-        pq.write_table(table, path, store_schema=False)
+        pq.write_table(
+            table, path, store_schema=False, use_dictionary=columns_of_few_texts(table.schema)
+        )
     else:
         import pyarrow.csv as pa_csv
 
         plain = plain_text(table)
         pa_csv.write_csv(marked_formulas(plain) if spreadsheet else plain, path)
+
+
+def columns_of_few_texts(schema: pa.Schema) -> list[str]:
+    """Columns that Parquet stores as a dictionary: texts but the ids, which are all distinct.
+
+    A dictionary of distinct ids or numbers costs a third of a whole job and makes files larger.
+    """
+    kinds = (pa.types.is_dictionary, pa.types.is_string, pa.types.is_large_string)
+    return [field.name for field in list(schema)[1:] if any(kind(field.type) for kind in kinds)]
 
 
 def formulas_in(table: pa.Table) -> int:
@@ -120,7 +133,7 @@ def plain_text(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def join_parts(parts: list[Path], path: Path, kind: str) -> None:
+def join_parts(parts: Sequence[Place], path: Path, kind: str) -> None:
     """Write parts into one file, in order, holding one at a time."""
     if len(parts) == 1:
         path.write_bytes(parts[0].read_bytes())
@@ -139,9 +152,14 @@ def join_parts(parts: list[Path], path: Path, kind: str) -> None:
     writer = None
     try:
         for part in parts:
-            table = pq.read_table(part, memory_map=True)
+            table = pq.read_table(arrow_source(part), memory_map=True)
             if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, store_schema=False)
+                writer = pq.ParquetWriter(
+                    path,
+                    table.schema,
+                    store_schema=False,
+                    use_dictionary=columns_of_few_texts(table.schema),
+                )
             writer.write_table(table)
     finally:
         if writer is not None:

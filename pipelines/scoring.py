@@ -13,7 +13,7 @@ from biomarker.errors import UsageError
 from biomarker.parsing import id_array, to_arrow
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.row_scores import OUTPUT_NAMES, FileMarks, RowScorer, repeated_in
-from pipelines.score_parts import marked_formulas, plain_text
+from pipelines.score_parts import plain_text, write_table
 from pipelines.storage import atomic_file, same_file
 
 __all__ = ["OUTPUT_NAMES", "Scored", "score", "score_table", "table_from_frame", "write_scores"]
@@ -148,15 +148,7 @@ def write_scores(table: pa.Table, out: str | Path, spreadsheet: bool = False) ->
         If the target cannot be written.
     """
     path = Path(out)
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        with atomic_file(path) as temporary:
-            pq.write_table(table, temporary)
-    elif path.suffix == ".csv":
-        import pyarrow.csv as pa_csv
-
-        with atomic_file(path) as temporary:
-            pa_csv.write_csv(marked_formulas(table) if spreadsheet else table, temporary)
-    else:
+    if path.suffix not in (".parquet", ".csv"):
         raise UsageError(f"The output must end in .parquet or .csv; got '{path.name}'. Rename it.")
+    with atomic_file(path) as temporary:
+        write_table(table, temporary, path.suffix, spreadsheet)

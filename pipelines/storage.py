@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from biomarker.errors import StorageError
+from pipelines.stores import Place, StorePath
 
 __all__ = [
     "atomic_file",
@@ -119,13 +120,19 @@ def ready_folder(folder: str | Path) -> None:
         ) from None
 
 
-def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
-    """Write a whole file or leave the old one; errors as :func:`atomic_file`."""
+def write_bytes(path: str | Place, data: bytes | memoryview) -> None:
+    """Write a whole file or object, or leave the old one; errors as :func:`atomic_file`."""
+    if isinstance(path, StorePath):
+        try:
+            path.put(data)
+        except OSError as error:
+            raise storage_error(path, error, len(data)) from None
+        return
     with atomic_file(path, len(data)) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Place, text: str) -> None:
     """Write UTF-8 text with line feeds, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
 
@@ -136,9 +143,9 @@ def same_file(one: str | Path, other: str | Path) -> bool:
     return a.exists() and b.exists() and a.samefile(b)
 
 
-def sha256_file(path: str | Path) -> str:
+def sha256_file(path: str | Place) -> str:
     """SHA-256 of a file's bytes, hex."""
-    with Path(path).open("rb") as handle:
+    with (path if isinstance(path, StorePath) else Path(path)).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -158,7 +165,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def storage_error(path: Path, error: OSError, needed: int | None = None) -> StorageError:
+def storage_error(path: Place, error: OSError, needed: int | None = None) -> StorageError:
     """What the system said on a write, in words, with the bytes it would have taken."""
     what = {
         errno.ENOSPC: "the disk is full",

@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,7 @@ from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import validate_and_refit
 from pipelines.bundle import bundle_digest, save_bundle
 from pipelines.drift import training_support
+from pipelines.engine import Engine
 from pipelines.evidence import Evidence, try_to_assess
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
@@ -128,6 +130,7 @@ def train(
     progress: Progress | None = None,
     recorder: FitRecorder | None = None,
     evidence: bool = True,
+    engine: Engine | None = None,
     **flags: Any,
 ) -> TrainResult:
     """Validate, fit, explain, track and report every model of a study, and assess its markers.
@@ -148,6 +151,9 @@ def train(
         the tests of the evidence.
     evidence : bool
         Whether to assess the markers too, each on every endpoint of the file.
+    engine : Engine, optional
+        Where folds, refits and looks run; processes of this machine by default. It changes no
+        number.
     flags : folds, repeats, inner_folds, seed, jobs, refits
         Settings; an environment variable or the study's ``[training]`` table stands in for those
         not given.
@@ -170,15 +176,16 @@ def train(
     for outcome in _chosen_endpoints(cohort, endpoints):
         _chosen_models(outcome, settings["models"]["value"])
     folder = Path(out) if out is not None else Path("biomarker-output") / cohort.study.name
-    ready_folder(folder)
-    open_store(store)
-    # Before the fits: what a study wrote down is recorded before anything looks at an outcome.
-    found = None
-    if evidence:
-        seed, jobs = (settings[key]["value"] for key in ("seed", "jobs"))
-        found = try_to_assess(cohort, store, seed, progress, jobs)
-    run = fit_study(cohort, settings, endpoints, name, progress, recorder, found)
-    run = explained(run, folder, progress)
+    with nullcontext() if engine is None else engine.workers():
+        ready_folder(folder)
+        open_store(store)
+        # Before the fits: what a study wrote down is recorded before anything sees an outcome.
+        found = None
+        if evidence:
+            seed, jobs = (settings[key]["value"] for key in ("seed", "jobs"))
+            found = try_to_assess(cohort, store, seed, progress, jobs)
+        run = fit_study(cohort, settings, endpoints, name, progress, recorder, found)
+        run = explained(run, folder, progress)
     return _publish(run, folder, store, run_name, progress)
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.errors import BiomarkerError
+from biomarker.errors import BiomarkerError, BundleError
+from biomarker.explain.illustrations import Illustration, illustrations_of
+from biomarker.explain.sources import DIRECTIONS, by_source, level_names
 from biomarker.explain.tree_paths import UnsupportedTreesError, compile_paths
 
 __all__ = [
@@ -39,11 +41,6 @@ Floats = npt.NDArray[np.float64]
 ADDITIVITY_TOLERANCE = 1e-4
 CORRELATED = 0.8
 _BOOTSTRAP_BLOCK = 2**22
-_DIRECTION = {
-    "log hazard": "higher = worse",
-    "log time, sign reversed": "higher = worse",
-    "log odds": "higher = more likely to respond",
-}
 
 
 class AdditivityError(BiomarkerError, ArithmeticError):
@@ -90,25 +87,6 @@ class SourceImportance:
     low: float
     high: float
     n_patients: int
-
-
-@dataclass(frozen=True)
-class Illustration:
-    """One patient chosen to illustrate, known by pseudonym only.
-
-    Attributes
-    ----------
-    pseudonym : str
-        ``patient A``, ``patient B``, ``patient C``; says nothing about the id.
-    level : str
-        ``low``, ``middle`` or ``high`` among the margins of the patients explained.
-    row : int
-        Position in the attribution's rows; for drawing only, never for storing.
-    """
-
-    pseudonym: str
-    level: str
-    row: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +178,8 @@ def contributions(fitted: Any, X: npt.ArrayLike) -> Contributions:
     ------
     AdditivityError
         If a row and the base value miss the prediction by more than 1e-4.
+    BundleError
+        If a boosted model's trees hold nodes that no training weight reached.
     """
     features = fitted.encode(np.asarray(X, dtype=np.float64))
     margin = np.asarray(fitted.model.predict_margin(features), dtype=np.float64)
@@ -219,7 +199,7 @@ def contributions_of(fitted: Any, features: npt.NDArray[Any], margin: Floats) ->
 
     Raises
     ------
-    AdditivityError
+    AdditivityError, BundleError
         As :func:`contributions`.
     """
     model = fitted.model
@@ -237,14 +217,14 @@ def contributions_of(fitted: Any, features: npt.NDArray[Any], margin: Floats) ->
             f"of {gap:.3g} on the {scale} scale. The model and its explanation "
             "disagree: report this with the model's name and the installed versions."
         )
-    sources, values = _by_source(fitted.encoder_, by_feature)
+    sources, values = by_source(fitted.encoder_, by_feature)
     return Contributions(
         sources,
         values,
         base,
         margin,
         scale,
-        _DIRECTION[scale],
+        DIRECTIONS[scale],
         method,
     )
 
@@ -329,11 +309,11 @@ def attribute(
         **{name: getattr(parts, name) for name in Contributions.__dataclass_fields__},
         columns=raw[:, [position[name] for name in parts.sources]],
         kinds=tuple(rule.kind for rule in rules),
-        levels=tuple(_level_names(rule) for rule in rules),
+        levels=tuple(level_names(rule) for rule in rules),
         units=tuple(rule.unit for rule in rules),
         importance=importance,
         correlated=_correlated(fitted.encoder_, fitted.encode(raw), parts.sources),
-        illustrations=_illustrations(parts.margin, rng),
+        illustrations=illustrations_of(parts.margin, rng),
         n_patients=n_units,
         n_bootstrap=n_bootstrap,
         interval_covers=(
@@ -433,16 +413,18 @@ def _tree_shares(model: Any, features: Floats) -> tuple[Floats, float]:
 
         # A fresh DMatrix: a booster answers a repeated one from its prediction cache.
         matrix = xgboost.DMatrix(features, feature_names=booster.feature_names)
-        shares = np.asarray(booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+        try:
+            shares = np.asarray(booster.predict(matrix, pred_contribs=True), dtype=np.float64)
+        except xgboost.core.XGBoostError:
+            shares = np.full((1, 1), np.nan)
+        if not np.isfinite(shares).all():
+            raise BundleError(
+                "The model's trees must be ones whose predictions can be split over columns; got "
+                "nodes without training weight or with no finite value. The model is damaged: "
+                "train it again."
+            ) from None
     shares = shares * float(model.contribution_sign)
     return shares[:, :-1], float(shares[0, -1])
-
-
-def _by_source(encoder: Any, by_feature: Floats) -> tuple[tuple[str, ...], Floats]:
-    """Sum features to the columns they came from."""
-    sources = tuple(dict.fromkeys(encoder.sources))
-    membership = np.array([[s == source for source in sources] for s in encoder.sources])
-    return sources, by_feature @ membership.astype(np.float64)
 
 
 def _importance(
@@ -526,31 +508,3 @@ def _correlated(
         for leader in dict.fromkeys(group.values())
     ]
     return tuple(names for names in members if len(names) > 1)
-
-
-def _illustrations(margin: Floats, rng: np.random.Generator) -> tuple[Illustration, ...]:
-    """One patient at random from the lowest, the middle and the highest tenth."""
-    n = len(margin)
-    if n < 3:
-        return ()
-    order, width = np.argsort(margin, kind="stable"), max(1, n // 10)
-    middle = (n - width) // 2
-    bands = {
-        "low": order[:width],
-        "middle": order[middle : middle + width],
-        "high": order[n - width :],
-    }
-    return tuple(
-        Illustration(f"patient {letter}", level, int(rng.choice(rows)))
-        for letter, (level, rows) in zip("ABC", bands.items(), strict=True)
-    )
-
-
-def _level_names(rule: Any) -> tuple[str, ...]:
-    """What a parsed number of this column counts into."""
-    if rule.kind == "continuous":
-        return ()
-    if rule.kind != "arm":
-        return tuple(rule.levels)
-    others = [level for level in rule.levels if level not in rule.control]
-    return " or ".join(rule.control), " or ".join(others)

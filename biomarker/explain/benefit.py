@@ -19,11 +19,11 @@ import numpy.typing as npt
 from biomarker.cohort import Cohort
 from biomarker.errors import UsageError
 from biomarker.evidence.verdict import Verdict
-from biomarker.explain.attribution import Illustration, _illustrations
 from biomarker.explain.benefit_null import STABLE, ColumnParts, column_parts
 from biomarker.explain.benefit_patients import benefit_design, design_note, source_columns
 from biomarker.explain.benefit_refits import null_refits, patient_refits
 from biomarker.explain.benefit_shares import BenefitShares
+from biomarker.explain.illustrations import Illustration, illustrations_of
 
 if TYPE_CHECKING:
     from biomarker.explain.benefit_scales import AbsoluteBenefit
@@ -286,7 +286,7 @@ def attribute_benefit(
         shares=shares,
         parts=parts,
         **source_columns(cohort, design, rows),
-        illustrations=_illustrations(shares.benefit, np.random.default_rng(random_state)),
+        illustrations=illustrations_of(shares.benefit, np.random.default_rng(random_state)),
         absolute=absolute,
         n_treated=int(treated.sum()),
         n_control=int((~treated).sum()),

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from biomarker.cohort import Cohort
 from biomarker.evidence.analysis_set import AnalysisSet, analysis_set, independent_columns
 from biomarker.evidence.benefit_models import BenefitData
-from biomarker.explain.attribution import _level_names
 from biomarker.explain.benefit_refits import BenefitDesign
+from biomarker.explain.sources import level_names
 from biomarker.features.encoding import fit_encoder, plan_columns
 
 __all__ = ["benefit_design", "design_note", "source_columns"]
@@ -170,7 +170,7 @@ def source_columns(cohort: Cohort, design: BenefitDesign, rows: Ints) -> dict[st
         (plan,) = plan_columns(cohort.study, (source,))
         values.append(cohort.columns[source].values[rows])
         kinds.append(plan.rule.kind)
-        levels.append(_level_names(plan.rule))
+        levels.append(level_names(plan.rule))
         units.append(plan.rule.unit)
     return {
         "columns": np.column_stack(values),

@@ -146,10 +146,10 @@ def absolute_benefit(
             f"at must be above 0 and within the follow-up of both arms; got {at:g} {unit}. Choose "
             "an earlier horizon."
         )
-    from biomarker.evidence.benefit_models import _baseline
+    from biomarker.evidence.benefit_models import weighted_baseline
 
     once = np.ones(data.n_patients, dtype=np.uint16)
-    baseline = _baseline(data.y, data.columns, coefficients[1:], once)
+    baseline = weighted_baseline(data.y, data.columns, coefficients[1:], once)
     at_horizon = float(baseline.at([at])[0])
     edges = np.concatenate([[0.0], baseline.time[baseline.time < at]])
     width, hazard = np.diff(np.append(edges, at)), baseline.at(edges)

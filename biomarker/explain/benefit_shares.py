@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from biomarker.errors import UsageError
 from biomarker.explain.attribution import AdditivityError
+from biomarker.explain.sources import DIRECTIONS, by_source
 
 __all__ = ["LINEAR_TOLERANCE", "TREE_TOLERANCE", "BenefitShares", "zoo_benefit"]
 
@@ -160,8 +161,6 @@ def zoo_benefit(fitted: Any, X: npt.ArrayLike, arm: str) -> BenefitShares:
     >>> parts.sources, bool(np.abs(parts.predictive).mean() > np.abs(parts.prognostic).mean())
     (('vegf',), True)
     """
-    from biomarker.explain.attribution import _DIRECTION, _by_source
-
     model, encoder = fitted.model, fitted.encoder_
     if arm not in encoder.sources:
         raise UsageError(
@@ -187,8 +186,8 @@ def zoo_benefit(fitted: Any, X: npt.ArrayLike, arm: str) -> BenefitShares:
         for side, rows in features.items()
     }
     sign = 1 if model.margin_scale == "log odds" else -1
-    sources, control = _by_source(encoder, shares[0.0])
-    _, treated = _by_source(encoder, shares[1.0])
+    sources, control = by_source(encoder, shares[0.0])
+    _, treated = by_source(encoder, shares[1.0])
     others = [j for j, source in enumerate(sources) if source != arm]
     return BenefitShares(
         sources=tuple(sources[j] for j in others),
@@ -201,7 +200,7 @@ def zoo_benefit(fitted: Any, X: npt.ArrayLike, arm: str) -> BenefitShares:
         benefit=sign * (margin[1.0] - margin[0.0]),
         sign=sign,
         scale=model.margin_scale,
-        direction=_DIRECTION[model.margin_scale],
+        direction=DIRECTIONS[model.margin_scale],
         method=method,
         note=note,
     ).checked(tolerance)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from biomarker.explain.tree_paths_kernel import Forest, _follow
+from biomarker.explain.tree_paths_kernel import Forest, follow
 
 __all__ = ["Game", "answers", "every_coalition", "fill_margins", "paths", "sum_tables"]
 
@@ -49,7 +49,7 @@ def fill_margins(forest: Forest, offset: Ints, table: Floats) -> None:
     for patch in range(len(forest.n_tests)):
         for at in range(forest.leaf_begin[patch], forest.leaf_begin[patch + 1]):
             leaf = forest.leaves[at]
-            m = _follow(forest, patch, leaf, feature, share, yes, no)
+            m = follow(forest, patch, leaf, feature, share, yes, no)
             must, must_not = 0, 0
             for k in range(m):
                 must |= yes[k]

@@ -7,7 +7,7 @@ model is above chance out of fold and its importance beats the largest of such r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,6 +82,14 @@ class NullBand:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form; no patient's row is in it."""
         return asdict(self)
+
+    def said(self, labels: Mapping[str, str]) -> str:
+        """The sentence, with the words a reader knows the columns by."""
+        named = "; ".join(" with ".join(names) for names in self.shown)
+        labelled = (" with ".join(labels.get(n, n) for n in names) for names in self.shown)
+        if not named or not self.sentence.endswith(f": {named}."):
+            return self.sentence
+        return f"{self.sentence.removesuffix(f'{named}.')}{'; '.join(labelled)}."
 
     def of(self, members: Sequence[str]) -> UnitBand | None:
         """The band of the unit with these members, None where there is none."""

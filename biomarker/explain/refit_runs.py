@@ -22,6 +22,7 @@ from biomarker.explain.refits import (
     membership,
 )
 from biomarker.resampling import bootstrap_indices, spawn
+from biomarker.side_by_side import side_by_side, workers_are_set
 from biomarker.validation.nested import NestedResult, one_thread
 
 __all__ = ["fold_calls", "permuted_rows", "run_block", "run_blocks"]
@@ -105,7 +106,7 @@ def run_blocks(
     """Run blocks, in this process or several, giving each with its position as it is done.
 
     The first is run here: where the others would take less time than workers need to start, they
-    are run here too.
+    are run here too. Other workers that the caller has set get every block.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def run_blocks(
     """
     began = time.perf_counter()
     done = 0
-    for position, block in enumerate(blocks):
+    for position, block in enumerate(() if workers_are_set() else blocks):
         spent = time.perf_counter() - began
         left = spent / max(done, 1) * (len(blocks) - done)
         if n_jobs > 1 and done and left >= _WORKERS_PAY_FROM_SECONDS:
@@ -131,10 +132,8 @@ def run_blocks(
         yield position, table
     if done == len(blocks):
         return
-    from joblib import Parallel, delayed
-
-    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered")
-    yield from parallel(delayed(_limited)(plan, blocks[k], k) for k in range(done, len(blocks)))
+    calls = [(plan, blocks[k], k) for k in range(done, len(blocks))]
+    yield from side_by_side(_limited, calls, n_jobs, in_order=False)
 
 
 def _limited(plan: Refits, block: Block, position: int) -> tuple[int, RefitTable]:

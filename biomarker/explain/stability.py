@@ -7,7 +7,7 @@ none is named the first unless four refits in five agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -171,7 +171,7 @@ def stability(
         for j, names in enumerate(plan.units)
     ]  # fmt: skip
     units.sort(key=lambda unit: unit.rank)
-    top, sentence = _first_place(units, used["bootstrap"], plan.n_patients)
+    top, sentence = first_place(units, used["bootstrap"], plan.n_patients)
     return Stability(
         tuple(units), top, sentence, False, found.scale, plan.n_patients, used, failed,
         f"95% percentile limits over {used['bootstrap']} refits of the whole procedure on "
@@ -247,24 +247,44 @@ def _members(plan: Refits, full: RefitTable, table: RefitTable) -> dict[str, Mem
     return found
 
 
-def _first_place(units: Sequence[UnitStability], n: int, n_patients: int) -> tuple[str | None, str]:
-    """The column that may be named first, and what may be said."""
+def first_place(
+    units: Sequence[UnitStability],
+    n: int,
+    n_patients: int,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[str | None, str]:
+    """The column that may be named first, and what may be said.
+
+    Parameters
+    ----------
+    units : sequence of UnitStability
+    n, n_patients : int
+        Bootstrap refits used, and patients.
+    labels : mapping of str to str, optional
+        Source column to the words a reader knows it by.
+
+    Returns
+    -------
+    top : str or None
+        The source column; None where no single one may be named.
+    sentence : str
+    """
     order = sorted(units, key=lambda unit: -unit.bootstrap.top[0])
     best = order[0]
     share = best.bootstrap.top[0]
     of = f"of {n} bootstrap refits (n = {n_patients:,})"
     if share >= AGREEMENT and len(best.members) == 1:
         return best.members[0], (
-            f"{best.members[0]} has the largest importance in {share:.0%} {of}."
+            f"{_listed(best.members, labels)} has the largest importance in {share:.0%} {of}."
         )
     if share >= AGREEMENT:
         return None, (
-            f"{_listed(best.members)} together have the largest importance in {share:.0%} {of}. "
-            f"They correlate above {CORRELATED:g}: the data do not say how it divides among them, "
-            "so no single column is named first."
+            f"{_listed(best.members, labels)} together have the largest importance in {share:.0%} "
+            f"{of}. They correlate above {CORRELATED:g}: the data do not say how it divides among "
+            "them, so no single column is named first."
         )
     leaders = ", ".join(
-        f"{_listed(unit.members)} in {unit.bootstrap.top[0]:.0%}"
+        f"{_listed(unit.members, labels)} in {unit.bootstrap.top[0]:.0%}"
         for unit in order[:3]
         if unit.bootstrap.top[0] > 0
     )
@@ -274,6 +294,7 @@ def _first_place(units: Sequence[UnitStability], n: int, n_patients: int) -> tup
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(members: Sequence[str], labels: Mapping[str, str] | None) -> str:
     """Names as a phrase."""
+    names = [(labels or {}).get(name, name) for name in members]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

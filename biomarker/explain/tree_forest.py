@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from biomarker.errors import BiomarkerError
 if TYPE_CHECKING:
     from biomarker.explain.tree_paths_kernel import Forest
 
-__all__ = ["DEEPEST", "UnsupportedTreesError", "read_forest"]
+__all__ = ["DEEPEST", "Nodes", "UnsupportedTreesError", "read_forest", "read_nodes"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,6 +32,19 @@ _COLUMNS = {
 }
 # Tests, as bits of a whole number that counts nodes from their root on; and leaves.
 _Patch = tuple[int, list[int]]
+
+
+class Nodes(NamedTuple):
+    """Nodes of all trees, one after another."""
+
+    root: Ints  # (n_trees,) first node of each tree
+    left: Ints  # (n_nodes,) its children among all nodes; -1 for a leaf
+    right: Ints
+    feature: Ints
+    threshold: npt.NDArray[np.float32]  # a leaf's value
+    default_left: npt.NDArray[np.bool_]
+    cover: npt.NDArray[np.float64]  # training weight
+    n_features: int
 
 
 class UnsupportedTreesError(BiomarkerError, NotImplementedError):
@@ -62,7 +75,23 @@ def read_forest(raw: bytes) -> tuple[Forest, Ints, int]:
     """
     from biomarker.explain.tree_paths_kernel import Forest
 
-    learner = json.loads(raw)["learner"]
+    nodes = read_nodes(json.loads(raw)["learner"])
+    left, right, inner = nodes.left, nodes.right, nodes.left >= 0
+    parent = np.full(len(left), -1)
+    parent[left[inner]] = parent[right[inner]] = np.flatnonzero(inner)
+    lefts, rights, roots = left.tolist(), right.tolist(), nodes.root.tolist()
+    patches = [(root, patch) for root in roots for patch in _patches(root, lefts, rights)]
+    used, position = np.unique(nodes.feature[inner], return_inverse=True)
+    feature = np.zeros(len(left), np.int64)
+    feature[inner] = position
+    forest = Forest(
+        parent, left, feature, nodes.threshold, nodes.default_left, nodes.cover, *_arrays(patches)
+    )
+    return forest, used, nodes.n_features
+
+
+def read_nodes(learner: dict[str, Any]) -> Nodes:
+    """Nodes of all trees, checked; refuses what :func:`read_forest` does, but for long paths."""
     trees = _trees(learner)
     n_features = int(learner["learner_model_param"]["num_feature"])
     size = np.array([len(tree["left_children"]) for tree in trees], dtype=np.int64)
@@ -80,18 +109,10 @@ def read_forest(raw: bytes) -> tuple[Forest, Ints, int]:
     children = np.concatenate([left[inner], right[inner]])
     if len(np.unique(children)) < len(children):
         raise UnsupportedTreesError("nodes must have one parent each; the booster is damaged.")
-    parent = np.full(len(left), -1)
-    parent[left[inner]] = parent[right[inner]] = np.flatnonzero(inner)
-    lefts, rights = left.tolist(), right.tolist()
-    patches = [(root, patch) for root in begin.tolist() for patch in _patches(root, lefts, rights)]
-    used, position = np.unique(node["split_indices"][inner], return_inverse=True)
-    feature = np.zeros(len(left), np.int64)
-    feature[inner] = position
-    forest = Forest(
-        parent, left, feature, node["split_conditions"], node["default_left"],
-        node["sum_hessian"].astype(np.float64), *_arrays(patches),
+    return Nodes(
+        begin, left, right, node["split_indices"], node["split_conditions"], node["default_left"],
+        node["sum_hessian"].astype(np.float64), n_features,
     )  # fmt: skip
-    return forest, used, n_features
 
 
 def _trees(learner: dict[str, Any]) -> list[dict[str, Any]]:

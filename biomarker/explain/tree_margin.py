@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.explain.tree_forest import UnsupportedTreesError, read_forest
+from biomarker.explain.tree_forest import Nodes, UnsupportedTreesError, read_nodes
+from biomarker.explain.tree_margin_planes import planes_of, sum_leaves
 
 if TYPE_CHECKING:
     from biomarker.explain.tree_margin_kernel import Masks
+    from biomarker.explain.tree_margin_planes_kernel import Planes
 
 __all__ = ["TreeMargin", "compile_margin"]
 
@@ -23,19 +25,20 @@ _NEIGHBOURS = 4
 
 @dataclass(frozen=True, eq=False)
 class TreeMargin:
-    """Trees as masks of leaves.
+    """Trees laid out for sums over very many rows.
 
     Attributes
     ----------
     n_features : int
     start : float
         What the booster's sum begins with: its margin where no tree adds anything.
-    masks : Masks
+    trees : Planes or Masks
+        Planes where no tree is deeper than four splits: about three times as fast.
     """
 
     n_features: int
     start: np.float32
-    masks: Masks
+    trees: Planes | Masks
 
     def margin(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Margin of each row, shape (n_rows,), as ``booster.inplace_predict`` gives it.
@@ -45,13 +48,16 @@ class TreeMargin:
         features : ndarray of float32, shape (n_rows, n_features)
             NaN where missing. Fastest in Fortran order: a feature's values side by side.
         """
-        from biomarker.explain.tree_margin_kernel import add_leaves
+        from biomarker.explain.tree_margin_kernel import Masks, add_leaves
 
         out = np.full(len(features), self.start, np.float32)
+        if not isinstance(self.trees, Masks):
+            sum_leaves(self.trees, features, out)
+            return out
         for begin in range(0, len(features), _BLOCK):
             end = begin + _BLOCK
             block = np.ascontiguousarray(features[begin:end].T)
-            add_leaves(block, self.masks, out[begin:end])
+            add_leaves(block, self.trees, out[begin:end])
         return out
 
 
@@ -86,15 +92,15 @@ def compile_margin(booster: Any) -> TreeMargin:
     >>> bool((compile_margin(booster).margin(X) == theirs).all())
     True
     """
-    raw = bytes(booster.save_raw("json"))
-    _, _, n_features = read_forest(raw)  # for what it refuses
-    learner = json.loads(raw)["learner"]
-    masks = _masks(learner["gradient_booster"]["model"]["trees"])
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    nodes = read_nodes(learner)
+    n_features = nodes.n_features
+    trees = planes_of(nodes) or _masks(learner["gradient_booster"]["model"]["trees"])
     base = float(learner["learner_model_param"]["base_score"].strip("[]"))
-    rows = _probes(masks, n_features)
+    rows = _probes(nodes)
     theirs = booster.inplace_predict(rows, predict_type="margin", validate_features=False)
-    for start in _starts(booster, n_features, masks, base):
-        found = TreeMargin(n_features, start, masks)
+    for start in _starts(booster, n_features, trees, base):
+        found = TreeMargin(n_features, start, trees)
         if np.array_equal(found.margin(rows), theirs):
             return found
     raise UnsupportedTreesError("the trees' sum must be the booster's own; it differs.")
@@ -135,7 +141,7 @@ def _masks(trees: list[dict[str, Any]]) -> Masks:
     )  # fmt: skip
 
 
-def _starts(booster: Any, n_features: int, masks: Masks, base: float) -> list[np.float32]:
+def _starts(booster: Any, n_features: int, trees: Planes | Masks, base: float) -> list[np.float32]:
     """What the sum may begin with: the stored score as it is, or on the margin's own scale.
 
     That scale is the objective's; the first tree's margin less its leaf shows it, but for bits.
@@ -144,7 +150,7 @@ def _starts(booster: Any, n_features: int, masks: Masks, base: float) -> list[np
     first = booster.inplace_predict(
         nothing, iteration_range=(0, 1), predict_type="margin", validate_features=False
     )
-    plain = TreeMargin(n_features, np.float32(0.0), masks._replace(begin=masks.begin[:2]))
+    plain = TreeMargin(n_features, np.float32(0.0), _first_tree(trees))
     start = np.float32(first[0] - plain.margin(nothing)[0])
     found = [np.float32(base), start]
     # The subtraction may be off by its last bits.
@@ -156,12 +162,21 @@ def _starts(booster: Any, n_features: int, masks: Masks, base: float) -> list[np
     return found
 
 
-def _probes(masks: Masks, n_features: int) -> npt.NDArray[np.float32]:
+def _first_tree(trees: Planes | Masks) -> Planes | Masks:
+    from biomarker.explain.tree_margin_kernel import Masks
+
+    if isinstance(trees, Masks):
+        return trees._replace(begin=trees.begin[:2])
+    return trees._replace(node=trees.node[:1], value=trees.value[:1])
+
+
+def _probes(nodes: Nodes) -> npt.NDArray[np.float32]:
     """Rows of values at, just under and far from thresholds, some missing."""
     rng = np.random.default_rng(0)
-    rows = np.full((_PROBES, n_features), np.nan, np.float32)
-    for column in range(n_features):
-        cuts = masks.threshold[masks.feature == column]
+    rows = np.full((_PROBES, nodes.n_features), np.nan, np.float32)
+    inner = nodes.left >= 0
+    for column in range(nodes.n_features):
+        cuts = nodes.threshold[inner & (nodes.feature == column)]
         if len(cuts):
             drawn = rng.choice(cuts, _PROBES)
             rows[:, column] = np.where(

@@ -25,7 +25,17 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["BAND", "GROUP", "Forest", "Lookup", "accumulate", "count_pairs", "fill", "mark"]
+__all__ = [
+    "BAND",
+    "GROUP",
+    "Forest",
+    "Lookup",
+    "accumulate",
+    "count_pairs",
+    "fill",
+    "follow",
+    "mark",
+]
 
 BAND, GROUP = 8, 16  # columns added at once; patches whose entries are found before any is added
 _MOST = 16  # above the deepest path
@@ -63,7 +73,7 @@ class Lookup(NamedTuple):
 
 
 @njit(cache=True)
-def _follow(
+def follow(
     forest: Forest, patch: int, leaf: int,
     feature: Ints, share: Floats, yes: Ints, no: Ints,
 ) -> int:  # fmt: skip
@@ -98,7 +108,7 @@ def count_pairs(forest: Forest, count: Ints) -> None:
     share = np.zeros(_MOST)
     for patch in range(len(forest.n_tests)):
         for at in range(forest.leaf_begin[patch], forest.leaf_begin[patch + 1]):
-            m = _follow(forest, patch, forest.leaves[at], feature, share, yes, no)
+            m = follow(forest, patch, forest.leaves[at], feature, share, yes, no)
             for i in range(m):
                 for j in range(m):
                     if feature[i] <= feature[j]:
@@ -112,7 +122,7 @@ def mark(forest: Forest, lane: Ints, used: Flags) -> None:
     share = np.zeros(_MOST)
     for patch in range(len(forest.n_tests)):
         for at in range(forest.leaf_begin[patch], forest.leaf_begin[patch + 1]):
-            m = _follow(forest, patch, forest.leaves[at], feature, share, yes, no)
+            m = follow(forest, patch, forest.leaves[at], feature, share, yes, no)
             for i in range(m):
                 for j in range(m):
                     into = lane[feature[i], feature[j]]
@@ -137,7 +147,7 @@ def fill(
         entries = 1 << forest.n_tests[patch]
         for at in range(forest.leaf_begin[patch], forest.leaf_begin[patch + 1]):
             leaf = forest.leaves[at]
-            m = _follow(forest, patch, leaf, feature, share, yes, no)
+            m = follow(forest, patch, leaf, feature, share, yes, no)
             n_points = (m + 1) // 2
             columns = 0
             for i in range(m):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal
@@ -120,7 +120,15 @@ class FrozenColumn:
     def encode_into(self, raw: Floats, places: Sequence[npt.NDArray[Any] | None]) -> None:
         """Write each feature where it belongs, in whatever precision that has; None drops it."""
         absent = np.isnan(raw)
-        filled = np.where(absent, self.fill, raw)
+        self.encode_filled(np.where(absent, self.fill, raw), np.flatnonzero(absent), places)
+
+    def encode_filled(
+        self,
+        filled: Floats,
+        absent: npt.NDArray[np.int64],
+        places: Sequence[npt.NDArray[Any] | None],
+    ) -> None:
+        """As :meth:`encode_into`, of values filled where missing and the rows that were."""
         if self.kind == "categorical":
             for code, place in zip(self.seen[1:], places, strict=False):
                 if place is not None:
@@ -128,7 +136,8 @@ class FrozenColumn:
         elif places[0] is not None:
             places[0][:] = _transformed(filled, self.plan.transform)
         if self.indicator and places[-1] is not None:
-            places[-1][:] = absent
+            places[-1][:] = 0
+            places[-1][absent] = 1
 
     def review(
         self, raw: Floats, states: npt.NDArray[np.uint8]
@@ -189,13 +198,17 @@ class FrozenColumn:
             Known values; those below and up to the ends of 300 to 3000 times under the training
             median, and of as many times above it.
         """
-        if self.kind != "continuous" or not self.plan.rule.unit or not self.fill > 0:
-            return np.zeros(5, np.int64)
         known = raw[(states <= State.ABOVE_DETECTION) | (states == State.OUTSIDE_ALLOWED_RANGE)]
         known = known[np.isfinite(known)]
+        return self.unit_counts(known, len(known))
+
+    def unit_counts(self, known: Floats, n_known: int) -> npt.NDArray[np.int64]:
+        """As :meth:`unit_tally`, of known values, beside which NaN may stand uncounted."""
+        if self.kind != "continuous" or not self.plan.rule.unit or not self.fill > 0:
+            return np.zeros(5, np.int64)
         a, b, c, d = self.fill * 10.0 ** np.array([-3.5, -2.5, 2.5, 3.5])
-        counts = [len(known), (known < a).sum(), (known <= b).sum(), (known < c).sum()]
-        return np.array([*counts, (known <= d).sum()], dtype=np.int64)
+        under = [np.count_nonzero(hit) for hit in (known < a, known <= b, known < c, known <= d)]
+        return np.array([n_known, *under], dtype=np.int64)
 
     @staticmethod
     def other_unit(tally: npt.NDArray[np.int64]) -> bool:
@@ -283,17 +296,26 @@ class FrozenEncoder:
                 "Give parsed values in the encoder's column order."
             )
         out = np.empty((len(raw), len(self.kept)), dtype, order)
-        slot = {feature: place for place, feature in enumerate(self.kept)}
         # Blocks whose features stay in the cache while columns are written across them.
         for begin in range(0, len(raw), _BLOCK):
-            part, block, feature = raw[begin : begin + _BLOCK], out[begin : begin + _BLOCK], 0
-            for index, column in enumerate(self.columns):
-                end = feature + len(column.feature_names)
-                places = [block[:, slot[i]] if i in slot else None for i in range(feature, end)]
+            part, block = raw[begin : begin + _BLOCK], out[begin : begin + _BLOCK]
+            for index, (column, places) in enumerate(self.places(block)):
                 if places:
                     column.encode_into(part[:, index], places)
-                feature = end
         return out
+
+    def places(
+        self, features: npt.NDArray[Any]
+    ) -> Iterator[tuple[FrozenColumn, list[npt.NDArray[Any] | None]]]:
+        """Each column, and where its features stand in a matrix of them; None for one dropped."""
+        slot, feature = {kept: place for place, kept in enumerate(self.kept)}, 0
+        for column in self.columns:
+            end = feature + len(column.feature_names)
+            yield (
+                column,
+                [features[:, slot[i]] if i in slot else None for i in range(feature, end)],
+            )
+            feature = end
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able form; infinities are written as null."""

@@ -103,19 +103,28 @@ class ColumnSupport:
             strange = int(np.count_nonzero(states == State.UNSEEN_CATEGORY))
             known = raw[(states == State.OK) | (states == State.OUTSIDE_ALLOWED_RANGE)]
             n_known = len(known)
+        cells = self._cells(known, n_known, below, above, strange)
+        n_outside = 0 if outside is None else int(np.count_nonzero(outside))
+        unusable = len(raw) - n_missing - int(sum(cells))
+        return np.array([*cells, n_missing, unusable, n_outside], dtype=np.int64)
+
+    def tally_known(self, known: Floats, n_known: int) -> Ints:
+        """As :meth:`tally`, of known values inside the training range; NaN beside them is none."""
+        return np.array([*self._cells(known, n_known), 0, 0, 0], dtype=np.int64)
+
+    def _cells(
+        self, known: Floats, n_known: int, below: int = 0, above: int = 0, strange: int = 0
+    ) -> list[int]:
+        """Rows in each cell."""
         # Comparing with a few bounds or levels costs a tenth of a search for each value's place;
         # a missing value is NaN, which no comparison counts.
         if self.kind == "continuous":
             under = [int(np.count_nonzero(known < edge)) for edge in self.edges]
-            inside = np.diff([0, *under, n_known])
+            inside = np.diff([0, *under, n_known]).tolist()
             limits = ("below detection" in self.cells, "above detection" in self.cells)
-            cells = [*([below] if limits[0] else []), *inside, *([above] if limits[1] else [])]
-        else:
-            levels = range(len(self.cells) - 1)
-            cells = [*(int(np.count_nonzero(known == code)) for code in levels), strange]
-        n_outside = 0 if outside is None else int(np.count_nonzero(outside))
-        unusable = len(raw) - n_missing - int(sum(cells))
-        return np.array([*cells, n_missing, unusable, n_outside], dtype=np.int64)
+            return [*([below] if limits[0] else []), *inside, *([above] if limits[1] else [])]
+        levels = range(len(self.cells) - 1)
+        return [*(int(np.count_nonzero(known == code)) for code in levels), strange]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from biomarker.explain.attribution import Attribution, Illustration
+from biomarker.explain.by_value import FIFTHS, ValueGroup, fifths
 from biomarker.figures.canvas import (
     INK,
-    MISSING,
     MUTED,
-    RAMP,
     SERIES,
     canvas,
     dots,
+    hover_row,
+    mark_names,
     mark_row,
     markup,
     plain,
@@ -25,15 +26,14 @@ from biomarker.figures.canvas import (
     two_lines,
 )
 from biomarker.figures.caution import cautioned
+from biomarker.figures.swarm import MOST_POINTS, ramp_key, swarm
 
 __all__ = ["beeswarm", "dependence", "importance", "value_words", "waterfall"]
 
 Floats = npt.NDArray[np.float64]
 
 MOST_ROWS = 12
-MOST_POINTS = 500
 _RAISES, _LOWERS = SERIES[1], SERIES[0]
-_FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
 
 
 def beeswarm(found: Attribution, labels: Mapping[str, str], *, name: str) -> str:
@@ -60,67 +60,14 @@ def beeswarm(found: Attribution, labels: Mapping[str, str], *, name: str) -> str
         axes.axvline(0, color=MUTED, linewidth=1)
         for i, source in enumerate(shown):
             j = found.sources.index(source)
-            _swarm(axes, found, j, len(shown) - 1 - i)
+            swarm(axes, found.values, found.columns, j, len(shown) - 1 - i)
+            hover_row(axes, len(shown) - 1 - i, i)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         _names(axes, [labels.get(s, s) for s in shown])
         axes.set_xlabel(f"attribution ({found.scale})\nright = {_way(found)}")
         spare_axes(axes, grid="x", hide=("left",))
-        _ramp_key(figure, height)
+        ramp_key(figure, height)
         return cautioned(markup(figure, name))
-
-
-def _swarm(axes: Any, found: Attribution, j: int, row: int) -> None:
-    """One column's points, piled up where they are dense, one path a colour."""
-    values, level = found.values[:, j], _ramp_level(found.columns[:, j])
-    kept = thinned(values, MOST_POINTS)
-    span = float(np.ptp(found.values)) or 1.0
-    y = row + _pile(values[kept], span / 110)
-    for shade in range(-1, len(RAMP)):
-        here = level[kept] == shade
-        colour = MISSING if shade < 0 else RAMP[shade]
-        dots(axes, values[kept][here], y[here], colour, size=3.4)
-
-
-def _ramp_level(column: Floats) -> npt.NDArray[np.intp]:
-    """Shade of each patient by rank of the column's value, -1 where missing."""
-    known = np.isfinite(column)
-    level = np.full(len(column), -1, dtype=np.intp)
-    distinct, code = np.unique(column[known], return_inverse=True)
-    if len(distinct) > 1:
-        # Mid-rank of each distinct value, so that ties share a shade.
-        counts = np.bincount(code)
-        middle = (np.cumsum(counts) - counts / 2) / counts.sum()
-        if len(distinct) <= len(RAMP):
-            middle = np.arange(len(distinct)) / (len(distinct) - 1)
-        level[known] = np.minimum((middle * len(RAMP)).astype(np.intp), len(RAMP) - 1)[code]
-    else:
-        level[known] = len(RAMP) // 2
-    return level
-
-
-def _pile(values: Floats, width: float) -> Floats:
-    """Vertical offsets within ±0.4 that spread points sharing a bin."""
-    code = np.unique(np.floor(values / width), return_inverse=True)[1]
-    order = np.lexsort((values, code))
-    counts = np.bincount(code)
-    within = np.empty(len(values))
-    start = np.cumsum(counts) - counts
-    within[order] = np.arange(len(values)) - start[code[order]]
-    # Alternate above and below the row's middle, as a swarm sits on a branch.
-    side = np.where(within % 2 == 0, 1, -1) * np.ceil(within / 2)
-    return np.asarray(side * np.minimum(0.11, 0.8 / counts)[code])
-
-
-def _ramp_key(figure: Any, height: float) -> None:
-    """Low to high in the shades used, and the shade of a missing value."""
-    y, start, step = 1 - 0.17 / height, 0.59, 0.019
-    small = {"color": MUTED, "fontsize": 9, "va": "center"}
-    figure.text(start - 0.012, y, "value of the column:  low", ha="right", **small)
-    for i, colour in enumerate(RAMP):
-        figure.text(start + step * i, y, "■", color=colour, fontsize=10, va="center")
-    figure.text(start + step * len(RAMP) + 0.012, y, "high", **small)
-    figure.text(0.835, y, "●", color=MISSING, fontsize=9, va="center")
-    figure.text(0.862, y, "missing", **small)
 
 
 def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> str:
@@ -141,6 +88,7 @@ def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> s
                 axes.plot([item.value], [y], "o", color=SERIES[0], markersize=5),
             ):
                 mark_row(drawn[0], i)
+            hover_row(axes, y, i)
         axes.set_ylim(-0.6, len(items) - 0.4)
         axes.set_xlim(left=0)
         _names(axes, [labels.get(item.source, item.source) for item in items])
@@ -149,10 +97,18 @@ def importance(found: Attribution, labels: Mapping[str, str], *, name: str) -> s
         return cautioned(markup(figure, name))
 
 
-def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, name: str) -> str:
+def dependence(
+    found: Attribution,
+    source: str,
+    labels: Mapping[str, str],
+    groups: Sequence[ValueGroup] = (),
+    *,
+    name: str,
+) -> str:
     """Attribution of one column against its value; levels side by side where it has levels.
 
-    Parameters as for :func:`beeswarm`, with ``source`` the column to draw.
+    Parameters as for :func:`beeswarm`, with ``source`` the column to draw, and ``groups`` its means
+    by fifth or level: bars, with their limits as boxes where there are any.
     """
     j = found.sources.index(source)
     x, y = found.columns[:, j], found.values[:, j]
@@ -161,11 +117,12 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
         axes = figure.add_axes((0.18, 0.19, 0.80, 0.76))
         axes.axhline(0, color=MUTED, linewidth=1)
         if found.levels[j]:
-            _by_level(axes, x, y, found.levels[j])
+            _by_level(axes, x, y, found.levels[j], groups)
         else:
             kept = thinned(x, MOST_POINTS)
             _stretch(axes, x)
             dots(axes, x[kept], y[kept], SERIES[0], size=3.8)
+            _by_fifth(axes, x, groups)
         axes.set_xlabel(plain(labels.get(source, source), 40) + unit)
         axes.set_ylabel(f"attribution\n({found.scale})", fontsize=9.5)
         axes.yaxis.set_label_coords(-0.13, 0.5)
@@ -173,8 +130,10 @@ def dependence(found: Attribution, source: str, labels: Mapping[str, str], *, na
         return cautioned(markup(figure, name))
 
 
-def _by_level(axes: Any, x: Floats, y: Floats, levels: tuple[str, ...]) -> None:
-    """A strip of points and the mean for each level that occurs."""
+def _by_level(
+    axes: Any, x: Floats, y: Floats, levels: tuple[str, ...], groups: Sequence[ValueGroup]
+) -> None:
+    """A strip of points for each level that occurs, and its mean where it is known."""
     present = [code for code in range(len(levels)) if np.any(x == code)]
     for place, code in enumerate(present):
         rows = np.flatnonzero(x == code)
@@ -183,12 +142,38 @@ def _by_level(axes: Any, x: Floats, y: Floats, levels: tuple[str, ...]) -> None:
         # A fixed shuffle: neighbours in the file must not be neighbours in the strip.
         spread = spread[np.random.default_rng(code).permutation(len(rows))]
         dots(axes, place + spread, y[rows], SERIES[0], size=3.6)
-        mean = float(y[x == code].mean())
-        axes.plot([place - 0.32, place + 0.32], [mean, mean], color=INK, linewidth=2.2)
+        for row, group in enumerate(groups):
+            if group.label == levels[code]:
+                _mean(axes, place - 0.32, place + 0.32, group, row)
     axes.set_xticks(
         range(len(present)), [plain(levels[code], 46 // max(2, len(present))) for code in present]
     )
     axes.set_xlim(-0.6, len(present) - 0.4)
+
+
+def _by_fifth(axes: Any, x: Floats, groups: Sequence[ValueGroup]) -> None:
+    """The mean of each fifth over its stretch of the axis; the outer ones reach to the ends."""
+    known = x[np.isfinite(x)]
+    if len(known) == 0:
+        return
+    start, end = axes.get_xlim()
+    edges = [start, *np.quantile(known, (0.2, 0.4, 0.6, 0.8)), end]
+    for row, group in enumerate(groups):
+        if group.label in FIFTHS:
+            k = FIFTHS.index(group.label)
+            _mean(axes, edges[k], edges[k + 1], group, row)
+    axes.set_xlim(start, end)
+
+
+def _mean(axes: Any, left: float, right: float, group: ValueGroup, row: int) -> None:
+    """A bar at a group's mean, before a box as high as its limits."""
+    if group.mean is None:
+        return
+    if group.low is not None and group.high is not None:
+        box = axes.fill_between([left, right], group.low, group.high, color=INK, alpha=0.16, lw=0)
+        mark_row(box, row)
+    (bar,) = axes.plot([left, right], [group.mean, group.mean], color=INK, linewidth=2.2)
+    mark_row(bar, row)
 
 
 def _stretch(axes: Any, x: Floats) -> None:
@@ -252,10 +237,13 @@ def waterfall(
         for i, (label, words, _) in enumerate(rows):
             y = len(rows) - 1 - i
             lift = 0.17 if words else 0.0
-            axes.text(
+            said = axes.text(
                 -0.03, y + lift, plain(label, 22), transform=where, ha="right", va="center",
                 fontsize=9.5,
             )  # fmt: skip
+            if i < most:
+                mark_row(said, i)
+                hover_row(axes, y, i)
             axes.text(
                 -0.03, y - 0.22, plain(words, 24), transform=where, ha="right", va="center",
                 fontsize=8.5, color=MUTED,
@@ -286,14 +274,14 @@ def value_words(found: Attribution, j: int, row: int) -> str:
         return "missing"
     if found.levels[j]:
         return found.levels[j][int(value)]
-    cuts = np.nanquantile(column, (0.2, 0.4, 0.6, 0.8))
-    return _FIFTHS[int(np.searchsorted(cuts, value, side="left"))]
+    return FIFTHS[int(fifths(column)[row])]
 
 
 def _names(axes: Any, names: list[str]) -> None:
     """Row names from the top down."""
     axes.set_yticks(range(len(names) - 1, -1, -1), [two_lines(name) for name in names])
     axes.tick_params(axis="y", labelsize=9)
+    mark_names(axes)
 
 
 def _way(found: Attribution) -> str:

@@ -14,6 +14,7 @@ from biomarker.figures.canvas import (
     SERIES,
     STYLES,
     canvas,
+    mark_row,
     markup,
     spare_axes,
     two_lines,
@@ -65,10 +66,12 @@ def attribution_over_time(found: TimeAttribution, labels: Mapping[str, str], *, 
         for place, j in enumerate(order):
             colour, style = _look(place)
             if place < _BANDS:
-                axes.fill_between(
+                band = axes.fill_between(
                     times, found.low[j], found.high[j], color=colour, alpha=0.13, linewidth=0
                 )
-            axes.plot(times, found.mean_absolute[j], color=colour, linestyle=style)
+                mark_row(band, place)
+            (line,) = axes.plot(times, found.mean_absolute[j], color=colour, linestyle=style)
+            mark_row(line, place)
         axes.set_ylim(0, 1.05 * top)
         axes.set_xlim(times[0], times[-1])
         words = [labels.get(found.sources[j], found.sources[j]) for j in order]
@@ -107,7 +110,8 @@ def _names(axes: Any, heights: Any, words: list[str]) -> None:
             [1.0, 1.045, 1.075], [heights[place], at[i], at[i]], transform=axes.transAxes,
             color=colour, linestyle=style, linewidth=1.1, clip_on=False,
         )  # fmt: skip
-        axes.text(
+        said = axes.text(
             1.09, at[i], texts[i], transform=axes.transAxes, va="center",
             fontsize=8.5, color=INK if place < _BANDS else MUTED, linespacing=0.95,
         )  # fmt: skip
+        mark_row(said, int(place))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from biomarker.explain.attribution import Illustration
 from biomarker.explain.benefit import BenefitAttribution
-from biomarker.figures.attribution import MOST_ROWS, _ramp_key, _swarm, value_words
+from biomarker.explain.benefit_shares import TREE_TOLERANCE
+from biomarker.figures.attribution import MOST_ROWS, value_words
 from biomarker.figures.canvas import (
     GROUND,
     INK,
@@ -20,14 +21,17 @@ from biomarker.figures.canvas import (
     MUTED,
     SERIES,
     canvas,
+    hover_row,
+    mark_row,
     markup,
     plain,
     spare_axes,
     two_lines,
 )
 from biomarker.figures.caution import cautioned
+from biomarker.figures.swarm import ramp_key, swarm
 
-__all__ = ["benefit_beeswarms", "benefit_waterfall"]
+__all__ = ["BenefitStep", "benefit_beeswarms", "benefit_steps", "benefit_waterfall"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,16 +73,16 @@ def benefit_beeswarms(found: BenefitAttribution, labels: Mapping[str, str], *, n
             box = (_LEFT + i * (_WIDE + _GAP), foot / height, _WIDE, row * len(shown) / height)
             axes = figure.add_axes(box)
             axes.axvline(0, color=MUTED, linewidth=1)
-            panel = SimpleNamespace(values=values, columns=found.columns)
             for k, part in enumerate(shown):
                 y = len(shown) - 1 - k
+                hover_row(axes, y, k)
                 j = found.shares.sources.index(part.source)
                 if i and not math.isfinite(part.null_high):
                     _silent(axes, y)
                     continue
                 if i:
                     _null_band(axes, part.null_high, y)
-                _swarm(axes, panel, j, y)  # type: ignore[arg-type]
+                swarm(axes, values, found.columns, j, y)
                 if i:
                     _size(axes, part, y)
             axes.set_ylim(-0.6, len(shown) - 0.4)
@@ -96,7 +100,7 @@ def benefit_beeswarms(found: BenefitAttribution, labels: Mapping[str, str], *, n
             axes.set_xlabel(_meaning(found, predictive=bool(i)), fontsize=9)
         _rows(figure, [labels.get(part.source, part.source) for part in shown], row, foot, height)
         _band_key(figure, height)
-        _ramp_key(figure, height)
+        ramp_key(figure, height)
         return cautioned(markup(figure, name))
 
 
@@ -129,9 +133,10 @@ def _rows(figure: Any, names: list[str], row: float, foot: float, height: float)
     """Column names from the top down, left of both panels."""
     for k, label in enumerate(names):
         y = (foot + row * (len(names) - 0.4 - k)) / height
-        figure.text(
+        said = figure.text(
             _LEFT - 0.02, y, two_lines(label, 15), ha="right", va="center", fontsize=9
-        )  # fmt: skip
+        )
+        mark_row(said, k)
 
 
 def _band_key(figure: Any, height: float) -> None:
@@ -154,6 +159,51 @@ def _meaning(found: BenefitAttribution, predictive: bool) -> str:
     return f"{found.shares.scale}\nright = {way}"
 
 
+@dataclass(frozen=True)
+class BenefitStep:
+    """One row of a patient's view.
+
+    Attributes
+    ----------
+    label, value : str
+        A column and its value as fifth or level; of a prediction, what it is and nothing.
+    change : float or None
+        On the margin; None of a prediction.
+    reached : float
+        Margin after the step.
+    """
+
+    label: str
+    value: str
+    change: float | None
+    reached: float
+
+
+def benefit_steps(
+    found: BenefitAttribution, patient: Illustration, labels: Mapping[str, str]
+) -> tuple[BenefitStep, ...]:
+    """The rows of :func:`benefit_waterfall`, from the average patient to treatment.
+
+    Parameters as for :func:`benefit_beeswarms`, with ``patient`` one of ``found.illustrations``.
+    """
+    shares, at = found.shares, patient.row
+    average = ("average effect of treatment", "", shares.sign * shares.base_benefit)
+    changes: list[tuple[str, str, float | None]] = [
+        ("average patient, control", "", None),
+        *_steps(found, labels, at, shares.prognostic[at]),
+        ("prediction under control", "", None),
+        average,
+        *_steps(found, labels, at, shares.sign * shares.predictive[at]),
+        ("prediction under treatment", "", None),
+    ]
+    level, rows = shares.base_control, []
+    for label, value, change in changes:
+        level += change or 0.0
+        rows.append(BenefitStep(label, value, change, level))
+    assert math.isclose(level, float(shares.treated[at]), abs_tol=TREE_TOLERANCE)
+    return tuple(rows)
+
+
 def benefit_waterfall(
     found: BenefitAttribution, patient: Illustration, labels: Mapping[str, str], *, name: str
 ) -> str:
@@ -165,45 +215,37 @@ def benefit_waterfall(
 
     Parameters as for :func:`benefit_beeswarms`, with ``patient`` one of ``found.illustrations``.
     """
-    shares, at = found.shares, patient.row
-    steps = _steps(found, labels, at, shares.prognostic[at])
-    control = shares.base_control + sum(amount for _, _, amount in steps)
-    average = ("average effect of treatment", "", shares.sign * shares.base_benefit)
-    turned = shares.sign * shares.predictive[at]
-    below = [average, *_steps(found, labels, at, turned)]
-    treated = control + sum(amount for _, _, amount in below)
-    rows: list[tuple[str, str, float | None]] = [
-        ("average patient, control", "", None), *steps, ("prediction under control", "", None),
-        *below, ("prediction under treatment", "", None),
-    ]  # fmt: skip
+    shares = found.shares
+    rows = benefit_steps(found, patient, labels)
+    turn = [i for i, step in enumerate(rows) if step.change is None][1]
     row, head, foot = 0.36, 0.08, 0.56
     height = head + foot + row * len(rows)
     with canvas(height) as figure:
         axes = figure.add_axes((0.42, foot / height, 0.54, row * len(rows) / height))
-        level = shares.base_control
-        edges = [level]
-        for i, (_, _, amount) in enumerate(rows):
-            y = len(rows) - 1 - i
-            if amount is None:
-                axes.plot([level], [y], "o", color=INK, markersize=5.5)
+        edges = [step.reached for step in rows]
+        for i, step in enumerate(rows):
+            y, level = len(rows) - 1 - i, step.reached
+            if step.change is None:
+                (drawn,) = axes.plot([level], [y], "o", color=INK, markersize=5.5)
             else:
                 # A step of the effect of treatment is told apart from one of the disease.
-                colour = SERIES[2] if i > len(steps) + 1 else SERIES[3]
-                axes.barh(y, amount, left=level, height=0.56, color=colour, linewidth=0, alpha=0.85)
-                level += amount
-            edges.append(level)
+                (drawn,) = axes.barh(
+                    y, -step.change, left=level, height=0.56, linewidth=0, alpha=0.85,
+                    color=SERIES[2] if i > turn else SERIES[3],
+                )  # fmt: skip
+            mark_row(drawn, i)
+            hover_row(axes, y, i)
             if i < len(rows) - 1:
                 axes.plot([level, level], [y - 0.72, y + 0.28], color=MUTED, linewidth=0.9)
         pad = 0.26 * (max(edges) - min(edges)) or 0.1
         axes.set_xlim(min(edges) - pad, max(edges) + pad)
         axes.set_ylim(-0.75, len(rows) - 0.4)
-        _words(axes, rows, shares.base_control, pad)
+        _words(axes, rows, pad)
         axes.set_yticks([])
         way = shares.direction.removeprefix("higher = ")
         axes.set_xlabel(f"margin ({shares.scale}), right = {way}", fontsize=9.5)
         axes.locator_params(axis="x", nbins=5)
         spare_axes(axes, grid="x", hide=("left",))
-        assert math.isclose(level, treated, abs_tol=1e-9)
         return cautioned(markup(figure, name))
 
 
@@ -226,12 +268,12 @@ def _steps(
     return rows
 
 
-def _words(axes: Any, rows: list[tuple[str, str, float | None]], start: float, pad: float) -> None:
+def _words(axes: Any, rows: Sequence[BenefitStep], pad: float) -> None:
     """Names at the left, signed steps beside their bars, levels beside their points."""
-    level, where = start, axes.get_yaxis_transform()
-    for i, (label, words, amount) in enumerate(rows):
+    where = axes.get_yaxis_transform()
+    for i, step in enumerate(rows):
+        label, words, amount, level = step.label, step.value, step.change, step.reached
         y = len(rows) - 1 - i
-        level += amount or 0.0
         text = f"{level:.2f}" if amount is None else f"{amount:+.2f}"
         left = amount is not None and amount < 0
         axes.text(
@@ -239,10 +281,11 @@ def _words(axes: Any, rows: list[tuple[str, str, float | None]], start: float, p
             text.replace("-", "−"), ha="right" if left else "left", va="center", fontsize=9,
             color=INK, fontweight="bold" if amount is None else "normal",
         )  # fmt: skip
-        axes.text(
+        said = axes.text(
             -0.03, y + (0.17 if words else 0.0), plain(label, 28), transform=where, ha="right",
             va="center", fontsize=9.5, fontweight="bold" if amount is None else "normal",
         )  # fmt: skip
+        mark_row(said, i)
         axes.text(
             -0.03, y - 0.24, plain(words, 24), transform=where, ha="right", va="center",
             fontsize=8, color=MUTED,

@@ -30,6 +30,8 @@ __all__ = [
     "WIDTH",
     "canvas",
     "dots",
+    "hover_row",
+    "mark_names",
     "mark_row",
     "markup",
     "plain",
@@ -189,6 +191,19 @@ def mark_row(artist: Any, row: int) -> None:
     The mark carries ``data-row`` in the SVG, counted from 0; a patient's point never does.
     """
     artist.set_gid(f"row-{row}")
+
+
+def hover_row(axes: Any, y: float, row: int, height: float = 0.96) -> None:
+    """A strip across the axes, too faint to see, that ties the whole of a row to its numbers."""
+    strip = axes.axhspan(y - height / 2, y + height / 2)
+    strip.set(facecolor=GROUND, alpha=0.01, linewidth=0, zorder=9)
+    mark_row(strip, row)
+
+
+def mark_names(axes: Any) -> None:
+    """Tie each name beside the rows, in the order the ticks were set, to its row of the numbers."""
+    for row, name in enumerate(axes.get_yticklabels()):
+        mark_row(name, row)
 
 
 def _cells(at: Floats) -> Floats:

@@ -209,7 +209,7 @@ def _number(value: float) -> str:
 def _p(value: float | None) -> str:
     if value is None:
         return "–"
-    return "< .001" if value < 0.001 else f"{value:.3f}".replace("0.", ".", 1)
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 # --- the effect along a marker --------------------------------------------------------------------
@@ -256,7 +256,11 @@ def effect_curve_plot(
             color=SERIES[0], alpha=0.20, linewidth=0,
         )  # fmt: skip
         axes.axhline(1.0, color=MUTED, linewidth=1.1, linestyle=(0, (3, 2)))
-        axes.plot(x, _within(curve.ratio, low, high), color=SERIES[0], marker="o", markersize=4)
+        ratio = _within(curve.ratio, low, high)
+        axes.plot(x, ratio, color=SERIES[0])
+        for row in np.flatnonzero(np.isfinite(ratio)):
+            (dot,) = axes.plot([x[row]], [ratio[row]], "o", color=SERIES[0], markersize=4)
+            mark_row(dot, int(row))
         axes.set_xlim(*_span(x, logarithmic))
         axes.set_ylim(low, high)
         _ratio_ticks(axes.yaxis, low, high, 6)

@@ -12,6 +12,9 @@ from biomarker.figures.canvas import (
     MUTED,
     SERIES,
     canvas,
+    hover_row,
+    mark_names,
+    mark_row,
     markup,
     plain,
     spare_axes,
@@ -61,10 +64,13 @@ def importance_over_refits(
             null = None if band is None else band.of(unit.members)
             if null is not None and null.limit is not None:
                 axes.barh(y, null.limit, height=0.78, color=LINE, linewidth=0)
-            axes.plot(
-                [unit.bootstrap.low, unit.bootstrap.high], [y, y], color=SERIES[0], linewidth=2
-            )
-            axes.plot([unit.importance], [y], "o", color=SERIES[0], markersize=5)
+            ends = [unit.bootstrap.low, unit.bootstrap.high]
+            for drawn in (
+                axes.plot(ends, [y, y], color=SERIES[0], linewidth=2),
+                axes.plot([unit.importance], [y], "o", color=SERIES[0], markersize=5),
+            ):
+                mark_row(drawn[0], i)
+            hover_row(axes, y, i)
         if band is not None:
             axes.axvline(band.largest, color=MUTED, linewidth=1.2, linestyle=(0, (3, 2)))
         axes.set_ylim(-0.6, len(units) - 0.4)
@@ -89,9 +95,13 @@ def rank_intervals(found: Stability, labels: Mapping[str, str], *, name: str) ->
         for i, unit in enumerate(units):
             y = len(units) - 1 - i
             ends = [unit.bootstrap.rank_low, unit.bootstrap.rank_high]
-            axes.plot(ends, [y, y], color=SERIES[0], linewidth=2)
-            axes.plot(ends, [y, y], "|", color=SERIES[0], markersize=7, markeredgewidth=1.6)
-            axes.plot([unit.rank], [y], "o", color=SERIES[0], markersize=5)
+            for drawn in (
+                axes.plot(ends, [y, y], color=SERIES[0], linewidth=2),
+                axes.plot(ends, [y, y], "|", color=SERIES[0], markersize=7, markeredgewidth=1.6),
+                axes.plot([unit.rank], [y], "o", color=SERIES[0], markersize=5),
+            ):
+                mark_row(drawn[0], i)
+            hover_row(axes, y, i)
         axes.set_ylim(-0.6, len(units) - 0.4)
         axes.set_xlim(0.5, max(len(found.units), 2) + 0.5)
         axes.locator_params(axis="x", integer=True, nbins=8)
@@ -116,6 +126,7 @@ def _names(axes: Any, units: Sequence[UnitStability], labels: Mapping[str, str])
     words = [_label(unit.members, labels) for unit in units]
     axes.set_yticks(range(len(units) - 1, -1, -1), words)
     axes.tick_params(axis="y", labelsize=9)
+    mark_names(axes)
 
 
 def _label(members: Sequence[str], labels: Mapping[str, str]) -> str:

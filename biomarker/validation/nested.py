@@ -14,6 +14,7 @@ import numpy.typing as npt
 from biomarker.errors import NotEstimableError
 from biomarker.outcomes import check_survival_outcome
 from biomarker.resampling import Fold, make_folds, repeated_folds, spawn
+from biomarker.side_by_side import side_by_side, workers_are_set
 from biomarker.validation.performance import (
     PerformanceEstimate,
     response_performance,
@@ -432,10 +433,11 @@ def _run(tasks: list[_Task], n_jobs: int, progress: Progress | None) -> list[Any
     """Every task, in order, in this process or several.
 
     The first is done here: where the others would take less time than workers need to start,
-    they are done here too. Where a task is done never changes its result.
+    they are done here too. Other workers that the caller has set get every task. Where a task is
+    done never changes its result.
     """
     done: list[Any] = []
-    if n_jobs == 1 or not _workers["started"]:
+    if not workers_are_set() and (n_jobs == 1 or not _workers["started"]):
         # Finding the loaded thread pools costs more than a small fit: once for all tasks.
         with one_thread():
             began = time.perf_counter()
@@ -444,11 +446,10 @@ def _run(tasks: list[_Task], n_jobs: int, progress: Progress | None) -> list[Any
             if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
                 here = (run(*words) for run, words in tasks[1:])
                 return done + _collect(here, 1, len(tasks), progress)
-    from joblib import Parallel, delayed
-
-    _workers["started"] = True
-    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator")
-    results = parallel(delayed(_limited)(run, words) for run, words in tasks[len(done) :])
+    if not workers_are_set():
+        _workers["started"] = True
+    calls = [(run, *words) for run, words in tasks[len(done) :]]
+    results = side_by_side(_limited, calls, n_jobs)
     return done + _collect(results, len(done), len(tasks), progress)
 
 
@@ -464,7 +465,7 @@ def _collect(
     return outputs
 
 
-def _limited(run: Callable[..., Any], words: tuple[Any, ...]) -> Any:
+def _limited(run: Callable[..., Any], *words: Any) -> Any:
     """One task in a worker process, held to one thread."""
     with one_thread():
         return run(*words)

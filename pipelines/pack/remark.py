@@ -349,6 +349,7 @@ def _displays(w: Writer) -> list[tuple[str, ...]]:
         "cut_points": "Cut-point scans",
         "effect_curves": "Curves of effect along a marker",
         "milestones": "Milestones by arm and level",
+        "benefits": "Treating by the marker, out of fold",
         "not_shown": "Displays that could not be estimated",
     }
     return [

@@ -67,8 +67,8 @@ def _calibration_figure(found: Any, risk: Any, what: str, key: str, unit_counted
         calibration_plot(found, risk=risk, name=key, outcome=what),
         f"Calibration plot for {what}. {said}.",
         f"Out-of-fold predictions of the first repeat, pooled: {found.n_patients:,} "
-        f"{unit_counted}. Slope and intercept over all repeats, with their intervals, stand in the "
-        "performance table.",
+        f"{unit_counted}. Slope, intercept and observed over expected, over all repeats and with "
+        "their intervals, stand beside it and in the performance table.",
         Table(
             f"Fifths of predicted probability: {what}.",
             ("Fifth", unit_counted.capitalize(), "Predicted", "Observed", "95% interval"),

@@ -20,7 +20,7 @@ def render_comparison(found: Comparison) -> str:
     str
         The document; holds no patient values, and every name from a study or a run is escaped.
     """
-    from pipelines.report.document import _page
+    from pipelines.report.document import environment, page
     from pipelines.report.words import CAUTION
 
     parts = []
@@ -36,8 +36,9 @@ def render_comparison(found: Comparison) -> str:
             }
         )
     studies = dict.fromkeys((found.a.study, found.b.study))
-    return _page(
+    return page(
         "compare.html.j2",
+        environment(),
         title=" and ".join(studies),
         runs=(("A", found.a), ("B", found.b)),
         headline=found.headline(),

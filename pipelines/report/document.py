@@ -15,14 +15,15 @@ from markupsafe import Markup
 from pipelines.evidence import Evidence
 from pipelines.report.endpoint import EndpointPage, endpoint_page
 from pipelines.report.evidence import EvidencePage, evidence_page
+from pipelines.report.first_page import answers, whom
 from pipelines.report.methods import methods
 from pipelines.report.quality import column_states, flow_by_arm, quality_notes
 from pipelines.report.tables import arm_names, label_of, table_one
-from pipelines.report.words import percent
+from pipelines.report.words import lower_first, percent
 from pipelines.results import StudyRun
 from pipelines.summary import summarise
 
-__all__ = ["environment", "figures", "page", "render", "render_alone"]
+__all__ = ["endpoint_pages", "environment", "figures", "page", "render", "render_alone"]
 
 
 # The page and the store show the same figures: drawn once, forgotten with the run.
@@ -31,7 +32,7 @@ _DRAWN: WeakKeyDictionary[StudyRun, list[EndpointPage]] = WeakKeyDictionary()
 
 def render(run: StudyRun) -> str:
     """See :func:`pipelines.report.render_report`."""
-    pages = _pages(run)
+    pages = endpoint_pages(run)
     return _page(
         "report.html.j2",
         run=run,
@@ -40,6 +41,8 @@ def render(run: StudyRun) -> str:
         started=run.started,
         study=run.cohort.study,
         pages=pages,
+        whom=whom(run.cohort.study),
+        answers={page.key: answers(run, page) for page in pages},
         evidence=_evidence(run),
         baseline=table_one(run.cohort),
         flow=flow_by_arm(run.summary, run.cohort),
@@ -90,7 +93,7 @@ def _evidence(run: StudyRun) -> EvidencePage | None:
 def figures(run: StudyRun) -> dict[str, str]:
     """See :func:`pipelines.report.report_figures`."""
     found: dict[str, str] = {}
-    for page in _pages(run):
+    for page in endpoint_pages(run):
         stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in page.name)
         for figure in page.figures():
             if figure.svg:
@@ -99,7 +102,7 @@ def figures(run: StudyRun) -> dict[str, str]:
     return found if told is None else found | told.drawings()
 
 
-def _pages(run: StudyRun) -> list[EndpointPage]:
+def endpoint_pages(run: StudyRun) -> list[EndpointPage]:
     """Every endpoint that has a model, in declared order."""
     if run not in _DRAWN:
         _DRAWN[run] = [
@@ -123,7 +126,7 @@ def environment() -> Environment:
     environment.filters["percent_of"] = percent
     environment.filters["drawing"] = _drawing
     environment.filters["unbroken"] = _unbroken
-    environment.filters["lower_first"] = _lower_first
+    environment.filters["lower_first"] = lower_first
     return environment
 
 
@@ -135,11 +138,6 @@ def _unbroken(cell: str) -> Markup:
         else part
         for part in re.split(r"(\([^()]{1,40}\))", _clean(cell))
     )
-
-
-def _lower_first(label: str) -> str:
-    """A label inside a sentence: lower first letter unless it starts an abbreviation."""
-    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def _trusted(text: str) -> Markup:

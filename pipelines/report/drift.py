@@ -69,10 +69,11 @@ def render_drift(drift: Drift, bundle: Bundle, source_name: str) -> str:
         source_name=source_name,
         model=bundle.description["name"],
         digest=bundle.digest,
-        found=[(check.column or "All columns together", check.verdict, change_words(check))
-               for check in drift.drifting],
-        figure=_figure(drift, support.thresholds["psi"]),
-        index=_index_table(drift, labels),
+        found=[
+            (labels.get(check.column, "All columns together"), check.verdict, change_words(check))
+            for check in drift.drifting
+        ],
+        figure=_figure(drift, labels, support.thresholds["psi"]),
         shares=_share_table(drift, labels, support.columns),
         distance=distance,
         distance_words="" if distance is None else _sentence(change_words(distance)),
@@ -103,10 +104,12 @@ def _of(drift: Drift, what: str) -> Iterator[Check]:
     return (check for check in drift.checks if check.what == what)
 
 
-def _figure(drift: Drift, marks: tuple[float, float]) -> Figure | None:
+def _figure(drift: Drift, labels: dict[str, str], marks: tuple[float, float]) -> Figure | None:
+    """Bars of the columns' indices, largest first, with all of them in the numbers behind."""
+    checks = sorted(_of(drift, "psi"), key=lambda check: -check.value)
     rows = [
-        (check.column, check.value, check.by_chance, check.verdict != "none")
-        for check in sorted(_of(drift, "psi"), key=lambda check: -check.value)
+        (labels[check.column], check.value, check.by_chance, check.verdict != "none")
+        for check in checks
     ]
     if not rows:
         return None
@@ -119,10 +122,11 @@ def _figure(drift: Drift, marks: tuple[float, float]) -> Figure | None:
         f"Bars of the population stability index: {said}.",
         "A bar that ends before its upright tick is no larger than sampling alone makes it in a "
         f"file of this size.{more}",
+        _index_table(checks, labels),
     )
 
 
-def _index_table(drift: Drift, labels: dict[str, str]) -> Table:
+def _index_table(checks: list[Check], labels: dict[str, str]) -> Table:
     rows = [
         (
             labels[check.column],
@@ -132,7 +136,7 @@ def _index_table(drift: Drift, labels: dict[str, str]) -> Table:
             f"{check.n:,}",
             f"{check.n_training:,}",
         )
-        for check in _of(drift, "psi")
+        for check in checks
     ]
     return Table(
         "Population stability index (PSI), by column.",

@@ -82,6 +82,7 @@ def endpoint_page(run: StudyRun, summary: EndpointSummary, key: str) -> Endpoint
             run.readings.get(summary.name),
             {name: label_of(run.cohort, name) for name in run.cohort.features},
             key,
+            summary.label,
         ),
         models=model_table(models, best),
     )

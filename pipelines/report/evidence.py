@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from biomarker.figures.evidence import forest
 from biomarker.study import Hypothesis
 from pipelines.evidence import Evidence
 from pipelines.evidence_text import VERDICTS, p_words, ratio_words
+from pipelines.report.evidence_benefit import BenefitPart, benefit_part
 from pipelines.report.evidence_looks import (
     curve_figures,
     cut_table,
@@ -27,11 +29,13 @@ from pipelines.report.evidence_tables import (
 )
 from pipelines.report.parts import Figure, Table
 from pipelines.report.tables import label_of
+from pipelines.report.words import labelled, lower_first, significant
 from pipelines.summary import CohortSummary, design_words, summarise
 
 __all__ = ["EndpointEvidence", "EvidencePage", "evidence_page"]
 
-_NAMED = 6
+_NAMED, _FEW = 6, 3
+_PLAUSIBLE = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,17 @@ class EndpointEvidence:
     cuts: Table | None
     sides: Table | None
     milestones: Table | None
+    benefit: BenefitPart | None
     absolute: Table | None
     checks: Table
     measured: Table
     not_shown: tuple[str, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Every figure of the section."""
+        benefit = () if self.benefit is None else self.benefit.calibration
+        return (self.forest, *self.curves, *benefit)
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,7 @@ class EvidencePage:
 
     def drawings(self) -> dict[str, str]:
         """Every drawing under the name the store keeps it by."""
-        return {
-            figure.key: figure.svg
-            for part in self.endpoints
-            for figure in (part.forest, *part.curves)
-        }
+        return {figure.key: figure.svg for part in self.endpoints for figure in part.figures}
 
 
 # The page and the store show the same figures: drawn once, forgotten with the assessment.
@@ -141,12 +148,20 @@ def _endpoint(
         verdicts=one_arm_table(verdicts, labels, label)
         if one_arm
         else verdict_table(verdicts, labels, label),
-        sentences=tuple((labels[v.marker], VERDICTS[v.verdict], v.sentence) for v in verdicts),
+        sentences=tuple(
+            (
+                labels[v.marker],
+                VERDICTS[v.verdict],
+                labelled(v.sentence, v.marker, name, (labels[v.marker], lower_first(label))),
+            )
+            for v in verdicts
+        ),
         forest=_forest(verdicts, labels, label, f"{key}-forest", one_arm),
         curves=curve_figures(evidence, name, labels, key),
         cuts=cut_table(evidence, name, labels),
         sides=side_table(evidence, name, labels),
         milestones=milestone_table(evidence, name, labels),
+        benefit=benefit_part(evidence, name, labels, key),
         absolute=None if one_arm else absolute_table(verdicts, labels, unit),
         checks=checks_table(verdicts, labels, one_arm),
         not_shown=_not_shown(evidence, name, labels),
@@ -160,15 +175,48 @@ def _headline(
     """Each verdict with its markers; what is not shown is counted, never called absent."""
     found: dict[str, list[str]] = {}
     for verdict in verdicts:
-        found.setdefault(VERDICTS[verdict.verdict], []).append(labels[verdict.marker])
-    lines = [(words, _named(names)) for words, names in found.items()]
-    open_ = sum(not verdict.claimed for verdict in verdicts)
+        words = labels[verdict.marker] + _how_sure(verdict)
+        found.setdefault(VERDICTS[verdict.verdict], []).append(words)
+    lines = [(words, _named(names, len(verdicts))) for words, names in found.items()]
+    open_ = [verdict for verdict in verdicts if not verdict.claimed]
     if not one_arm and open_:
-        lines.append(("predictive effect not established", f"{open_} of {len(verdicts)} markers"))
+        of = f"{len(open_)} of {len(verdicts)} markers{_detectable(open_)}"
+        lines.append(("predictive effect not established", of))
     return tuple(lines)
 
 
-def _named(names: Sequence[str]) -> str:
+def _how_sure(verdict: Verdict) -> str:
+    """The numbers of a finding, in brackets; nothing of what is not established."""
+    found = []
+    if verdict.claimed:
+        ratio = ratio_words(verdict.ratio, verdict.ratio_low, verdict.ratio_high)
+        adjusted = p_words(verdict.p_adjusted)
+        found.append(f"ratio of {verdict.scale}s {ratio}, adjusted p {adjusted}")
+    if "prognostic" in verdict.verdict:
+        ratio = ratio_words(verdict.hr_control, verdict.hr_control_low, verdict.hr_control_high)
+        where = " in the only arm" if verdict.design.startswith("single_arm") else " under control"
+        adjusted = p_words(verdict.p_prognostic_adjusted)
+        found.append(f"{verdict.scale}{where} {ratio}, adjusted p {adjusted}")
+    return f" ({'; '.join(found)}; {verdict.contrast})" if found else ""
+
+
+def _detectable(verdicts: Sequence[Verdict]) -> str:
+    """From which ratio on a difference would probably have been seen."""
+    known = [v.detectable_ratio_80 for v in verdicts if v.detectable_ratio_80 is not None]
+    found = sorted(ratio for ratio in known if math.isfinite(ratio))
+    if not found:
+        return ""
+    best, worst = significant(found[0]), significant(found[-1])
+    if found[-1] > _PLAUSIBLE:
+        worst = "none that is plausible"
+    said = best if len(found) == 1 else f"{best} for the surest marker, {worst} for the least sure"
+    return f" (ratio of ratios detectable with 80% power, either way: {said})"
+
+
+def _named(names: Sequence[str], n_all: int) -> str:
+    """The markers of one verdict; where it is that of all of many, their number."""
+    if len(names) == n_all > _FEW:
+        return f"all {n_all} markers"
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 

@@ -8,17 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from biomarker.explain.attribution import Attribution
+from biomarker.explain.by_value import FEWEST, ValueGroup, by_value
 from biomarker.figures.attribution import beeswarm, dependence, importance, value_words, waterfall
 from biomarker.figures.performance import number
+from biomarker.resampling import spawn
 from pipelines.limits import beats_chance
 from pipelines.report.parts import Figure, Table
-from pipelines.report.tables import label_of
+from pipelines.report.tables import counted, label_of
 from pipelines.report.words import CAUTION
 from pipelines.results import ModelRun, StudyRun
 
 __all__ = ["Explanation", "explanation"]
 
 _DEPENDENCE = 4
+_GROUP = "Value"
+_GROUPS = "Fifths of the known values; equal values stay together, so fifths may differ in size."
+_COVERS = (
+    "Interval: 95% percentile bootstrap over the patients of the group for this one fitted model, "
+    "not over refits. Where a model gives all of a group the same, it is a point."
+)
+_TOO_FEW = f" No mean is given of fewer than {FEWEST} patients."
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,11 @@ def explanation(
     withheld = ""
     if above_chance:
         parts["overview"] = (
-            _beeswarm(found, labels, key),
+            _beeswarm(found, labels, key, counted(run)),
             _importance(found, labels, f"{key}-importance", best.name),
         )
         parts["dependence"] = tuple(
-            _dependence(found, item.source, labels, f"{key}-dependence-{i}")
+            _dependence(run, best, item.source, labels, f"{key}-dependence-{i}")
             for i, item in enumerate(found.importance[:_DEPENDENCE])
             if item.value > 0
         )
@@ -99,7 +108,7 @@ def explanation(
     )
 
 
-def _beeswarm(found: Attribution, labels: dict[str, str], key: str) -> Figure:
+def _beeswarm(found: Attribution, labels: dict[str, str], key: str, unit_counted: str) -> Figure:
     leading = ", ".join(labels.get(i.source, i.source) for i in found.importance[:3])
     return Figure(
         f"{key}-beeswarm",
@@ -110,7 +119,50 @@ def _beeswarm(found: Attribution, labels: dict[str, str], key: str) -> Figure:
         "One point a patient (at most 500 a row; placed to the nearest 1/150 of their spread, so "
         "that no exact value can be read off), right of zero where the column moves the margin "
         "up. Colour follows the rank of the column's value, for levels their declared order.",
+        _swarm_table(found, labels, unit_counted),
     )
+
+
+def _swarm_table(found: Attribution, labels: dict[str, str], unit_counted: str) -> Table:
+    """Every column, and set in under it the mean of each fifth or level."""
+    rows: list[tuple[str, ...]] = []
+    fewest = False
+    for item in found.importance:
+        shares = found.values[:, found.sources.index(item.source)]
+        rows.append(
+            (
+                labels.get(item.source, item.source),
+                _signed(float(shares.mean())),
+                number(item.value),
+                f"{len(shares):,}",
+            )
+        )
+        for group in by_value(found, item.source):
+            fewest = fewest or group.mean is None
+            rows.append(
+                (
+                    f"  {group.label}",
+                    _signed(group.mean),
+                    number(group.absolute),
+                    f"{group.n_rows:,}",
+                )
+            )
+    return Table(
+        f"Attribution by fifth or level of each column ({found.scale}).",
+        ("Column", "Mean attribution", "Mean |attribution|", unit_counted.capitalize()),
+        tuple(rows),
+        note=_GROUPS + (_TOO_FEW if fewest else ""),
+    )
+
+
+def _signed(value: float | None) -> str:
+    """A number with its sign, a true minus; an en dash where there is none."""
+    if value is None:
+        return number(None)
+    words = number(value)
+    if not words.strip("−0."):
+        return words.removeprefix("−")
+    return words if value < 0 else f"+{words}"
 
 
 def _importance(found: Attribution, labels: dict[str, str], key: str, model: str) -> Figure:
@@ -138,21 +190,57 @@ def _importance(found: Attribution, labels: dict[str, str], key: str, model: str
     )
 
 
-def _dependence(found: Attribution, source: str, labels: dict[str, str], key: str) -> Figure:
-    label = labels.get(source, source)
+def _dependence(
+    run: StudyRun, best: ModelRun, source: str, labels: dict[str, str], key: str
+) -> Figure:
+    """Points, and the mean of each fifth or level with its limits."""
+    found, label = best.attribution, labels.get(source, source)
     j = found.sources.index(source)
+    groups = _groups(run, best, source)
     absent = int((found.columns[:, j] != found.columns[:, j]).sum())
     caption = "One point a patient (at most 500), placed to the nearest 1/150 of their spread."
-    if found.levels[j]:
-        caption += " Bars: mean of the level."
+    what = "level" if found.levels[j] else "fifth of the values"
+    caption += f" Bars: mean of each {what}, in a box as high as its 95% interval."
+    unit_counted = counted(run)
     if absent:
-        caption += f" {absent:,} patients without a value are not shown."
+        caption += f" {absent:,} {unit_counted} without a value are not drawn."
     return Figure(
         key,
         f"{label}: attribution against value",
-        dependence(found, source, labels, name=key),
-        f"Attribution of {label} against its value, {found.scale} scale ({found.direction}).",
+        dependence(found, source, labels, groups, name=key),
+        f"Attribution of {label} against its value, {found.scale} scale ({found.direction}). "
+        + "; ".join(f"{g.label} {_signed(g.mean)}" for g in groups)
+        + ".",
         caption,
+        Table(
+            f"{label}: mean attribution by {'level' if found.levels[j] else 'fifth'} "
+            f"({found.scale}).",
+            (_GROUP, "Mean attribution", "95% interval", unit_counted.capitalize()),
+            tuple(
+                (
+                    group.label.capitalize() if not found.levels[j] else group.label,
+                    _signed(group.mean),
+                    "–" if group.low is None else f"{_signed(group.low)} to {_signed(group.high)}",
+                    f"{group.n_rows:,}",
+                )
+                for group in groups
+            ),
+            note=_COVERS
+            + ("" if found.levels[j] else f" {_GROUPS}")
+            + (_TOO_FEW if any(group.mean is None for group in groups) else ""),
+        ),
+    )
+
+
+def _groups(run: StudyRun, best: ModelRun, source: str) -> tuple[ValueGroup, ...]:
+    """A column's means with limits over patients; drawn from a stream of their own."""
+    numbers = run.cohort.patient_numbers[run.cohort.outcomes[best.endpoint].included]
+    seed = run.settings["seed"]["value"]
+    return by_value(
+        best.attribution,
+        source,
+        rng=spawn(seed, "attribution by value", best.endpoint, best.name, source),
+        patient_numbers=numbers if counted(run) == "rows" else None,
     )
 
 

@@ -328,8 +328,8 @@ def _headline(
         label=summary.label,
         model=best.name,
         metric=metric_words(main, summary.unit),
-        value=number(main.value, 2),
-        interval=f"{number(main.low, 2)} to {number(main.high, 2)}"
+        value=number(main.value),
+        interval=f"{number(main.low)} to {number(main.high)}"
         if main.low is not None
         else "no interval",
         null=number(null, 2),

@@ -134,4 +134,6 @@ def quality_notes(summary: CohortSummary, cohort: Cohort) -> tuple[str, ...]:
     if summary.refused_as_features:
         named = ", ".join(label_of(cohort, name) for name in summary.refused_as_features)
         notes.append(f"Measured after baseline and therefore never used as features: {named}.")
-    return (*notes, *(f"{notice}." for notice in summary.notices))
+    said = (n.replace("not declared", "Not declared", 1) if n.startswith("not declared") else n
+            for n in summary.notices)  # fmt: skip
+    return (*notes, *(f"{notice}." for notice in said))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from biomarker.explain.benefit import BenefitAttribution, WithheldBenefit
 from biomarker.explain.controls import NullBand
+from biomarker.explain.illustrations import Illustration
 from biomarker.explain.over_time import TimeAttribution
+from biomarker.explain.stability import first_place
 from biomarker.explain.stability_result import Stability
 from biomarker.figures.attribution_over_time import attribution_over_time
-from biomarker.figures.benefit import benefit_beeswarms, benefit_waterfall
+from biomarker.figures.benefit import benefit_beeswarms, benefit_steps, benefit_waterfall
 from biomarker.figures.performance import number
 from biomarker.figures.stability import importance_over_refits, rank_intervals
 from pipelines.report.parts import Figure, Table
-from pipelines.report.words import CAUTION
+from pipelines.report.words import CAUTION, lower_first, time_words
 from pipelines.results import EndpointReading
 
 __all__ = ["Reading", "reading"]
@@ -57,7 +59,7 @@ class Reading:
         return (*self.stability, *self.over_time, *self.benefit)
 
 
-def reading(found: EndpointReading | None, labels: Labels, key: str) -> Reading:
+def reading(found: EndpointReading | None, labels: Labels, key: str, endpoint: str) -> Reading:
     """Draw what a run found about the model kept for one endpoint.
 
     Parameters
@@ -67,6 +69,8 @@ def reading(found: EndpointReading | None, labels: Labels, key: str) -> Reading:
     labels : mapping of str to str
     key : str
         Starts every figure's id.
+    endpoint : str
+        The words a reader knows the endpoint by.
     """
     if found is None:
         return Reading()
@@ -74,17 +78,24 @@ def reading(found: EndpointReading | None, labels: Labels, key: str) -> Reading:
     if found.examination is not None and not found.examination.stability.withheld:
         stability, band = found.examination.stability, found.examination.band
         parts = {
-            "said": (stability.sentence, *(() if band is None else (band.sentence,))),
+            "said": (_first(stability, labels), *(() if band is None else (band.said(labels),))),
             "stability": _stability(stability, band, labels, key),
             "table": _top_table(stability, labels),
         }
-    split = _benefit(found.benefit, labels, key)
+    split = _benefit(found.benefit, labels, key, endpoint)
     over = () if found.over_time is None else (_over_time(found.over_time, labels, key),)
     return Reading(**parts, **split, over_time=over)  # type: ignore[arg-type]
 
 
 def _unit(members: Sequence[str], labels: Labels) -> str:
     return " + ".join(labels.get(name, name) for name in members)
+
+
+def _first(found: Stability, labels: Labels) -> str:
+    """What may be said of the first place, in a reader's names."""
+    if not found.units:
+        return found.sentence
+    return first_place(found.units, found.n_refits["bootstrap"], found.n_patients, labels)[1]
 
 
 def _share(share: float) -> str:
@@ -176,38 +187,44 @@ def _top_table(found: Stability, labels: Labels) -> Table:
 def _over_time(found: TimeAttribution, labels: Labels, key: str) -> Figure:
     order = sorted(range(len(found.sources)), key=lambda j: -float(found.mean_absolute[j].max()))
     names = [labels.get(found.sources[j], found.sources[j]) for j in order]
-    rows = tuple(
-        (
-            name,
-            *(
-                f"{number(float(found.mean_absolute[j, t]))} "
-                f"({_interval(float(found.low[j, t]), float(found.high[j, t]))})"
-                for t in range(len(found.times))
-            ),
-        )
-        for name, j in zip(names, order, strict=True)
-    )
-    head = ("Column", *(f"{t:g} {found.unit}" for t in found.times))
+    rows: list[tuple[str, ...]] = []
+    for name, j in zip(names, order, strict=True):
+        rows.append((name, *_at(found, j, int(found.mean_absolute[j].argmax()))))
+        rows += [
+            (f"  {time_words(found.times[t], found.unit)}", *_at(found, j, t))
+            for t in range(len(found.times))
+        ]
     return Figure(
         f"{key}-over-time",
         "Attribution of the predicted survival over time",
         attribution_over_time(found, labels, name=f"{key}-over-time"),
         f"Mean absolute attribution of the survival probability over time. Largest: "
         f"{', '.join(names[:3])}.",
-        f"{found.method}. Intervals: {found.interval_covers}.",
+        f"{found.method[0].upper()}{found.method[1:]}. Intervals: {found.interval_covers}.",
         Table(
             f"Mean |attribution| of the survival probability ({found.n_patients:,} patients).",
-            head,
-            rows,
+            ("Column", "Mean |attribution|", "95% interval"),
+            tuple(rows),
+            note="Beside a column's name stands its largest mean over time.",
         ),
     )
 
 
+def _at(found: TimeAttribution, j: int, t: int) -> tuple[str, str]:
+    """A column's mean at one time, and its interval."""
+    return (
+        number(float(found.mean_absolute[j, t])),
+        _interval(float(found.low[j, t]), float(found.high[j, t])),
+    )
+
+
 def _benefit(
-    found: BenefitAttribution | WithheldBenefit, labels: Labels, key: str
+    found: BenefitAttribution | WithheldBenefit, labels: Labels, key: str, endpoint: str
 ) -> dict[str, object]:
     if isinstance(found, WithheldBenefit):
-        return {"benefit_withheld": found.reason}
+        here = f" assessed on {found.endpoint}"
+        words = f" assessed on {lower_first(endpoint)}"
+        return {"benefit_withheld": found.reason.replace(here, words, 1)}
     rows = tuple(
         (
             labels.get(part.source, part.source),
@@ -245,6 +262,7 @@ def _benefit(
             f"From the average to the prediction under control, and from there to treatment; "
             f"{one.level} predicted benefit, {shares.scale} scale.",
             "Values as levels or fifths.",
+            _steps_table(found, one, labels),
         )
         for i, one in enumerate(found.illustrations)
     )
@@ -269,3 +287,21 @@ def _benefit(
         "benefit_said": tuple(filter(None, (shares.direction, shares.note))),
         "absolute": tables,
     }
+
+
+def _steps_table(found: BenefitAttribution, one: Illustration, labels: Labels) -> Table:
+    """Each row of a patient's view: its step and the margin then reached."""
+    return Table(
+        f"{one.pseudonym[0].upper()}{one.pseudonym[1:]}, {one.level} predicted benefit "
+        f"({found.shares.scale}).",
+        ("Step", "Value", "Change", "Reached"),
+        tuple(
+            (
+                f"{step.label[0].upper()}{step.label[1:]}" if step.change is None else step.label,
+                step.value or "–",
+                "–" if step.change is None else f"{step.change:+.3f}".replace("-", "−"),
+                number(step.reached),
+            )
+            for step in benefit_steps(found, one, labels)
+        ),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from biomarker.figures.performance import number
@@ -14,6 +15,8 @@ __all__ = [
     "amount",
     "fallback_labels",
     "interval_words",
+    "labelled",
+    "lower_first",
     "percent",
     "significant",
     "time_words",
@@ -196,3 +199,47 @@ def interval_words(value: float | None, low: float | None, high: float | None) -
     if low is None or high is None:
         return words
     return f"{words} ({number(low)} to {number(high)})"
+
+
+def labelled(sentence: str, marker: str, endpoint: str, labels: tuple[str, str]) -> str:
+    """A verdict's sentence, under its marker and endpoint, in the words a reader knows them by.
+
+    Only the places where the sentence names them are touched, whatever they are called: at its
+    head, where they stand above it anyway, they go. p-values get the zero they have in tables.
+
+    Parameters
+    ----------
+    sentence, marker, endpoint : str
+        As the verdict has them.
+    labels : pair of str
+        Of the marker and of the endpoint.
+
+    Examples
+    --------
+    >>> labelled("hb, os: predictive effect not established. Adjusted p .250.", "hb", "os",
+    ...          ("Haemoglobin", "overall survival"))
+    'Predictive effect not established. Adjusted p 0.250.'
+    """
+    label, outcome = labels
+    for before, after in (
+        (f"{marker}, {endpoint}: predictive", "predictive"),
+        (f" {endpoint} differs by {marker} ", f" {outcome} differs by {label} "),
+        (f"{marker} is associated with {endpoint} ", f"{label} is associated with {outcome} "),
+        (f"{marker}: association with {endpoint} ", f"{label}: association with {outcome} "),
+        (f"it is associated with {endpoint} (", f"it is associated with {outcome} ("),
+        (f"an association with {endpoint} is not", f"an association with {outcome} is not"),
+    ):
+        sentence = sentence.replace(before, after, 1)
+    sentence = f"{sentence[:1].upper()}{sentence[1:]}"
+    return re.sub(r"\bp (<? ?)\.(\d)", r"p \g<1>0.\2", sentence)
+
+
+def lower_first(label: str) -> str:
+    """A label inside a sentence: lower first letter unless it starts an abbreviation.
+
+    Examples
+    --------
+    >>> lower_first("Overall survival"), lower_first("VEGF, serum")
+    ('overall survival', 'VEGF, serum')
+    """
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label

@@ -1,4 +1,4 @@
-"""The report in a real browser with the network blocked: quiet, reachable, printable."""
+"""Every page in a real browser with the network blocked: quiet, reachable, printable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.report import render_report
-from tests.pipelines.report.demo_runs import DEMO_STUDIES, demo_run
+from tests.end_to_end.pages import PAGES, page
 from tests.pipelines.report.runs import assessed_run
 
 pytestmark = pytest.mark.browser
@@ -63,28 +63,39 @@ def text() -> str:
     return render_report(assessed_run())
 
 
-@pytest.fixture(scope="module", params=DEMO_STUDIES)
-def demo(request: Any) -> str:
-    """The report of a demonstration study."""
-    return render_report(demo_run(request.param))
+@pytest.fixture(scope="module", params=PAGES)
+def document(request: Any) -> str:
+    """A page of each kind: reports of demonstration studies, a pack, a comparison, drift."""
+    return page(request.param)
 
 
-def test_each_demonstration_report_is_quiet_reachable_and_whole(visit: Any, demo: str) -> None:
+def test_each_page_is_quiet_reachable_and_whole(visit: Any, document: str) -> None:
     """No word, no request, no serious axe finding, every control by keyboard, no cut figure."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    assert len(demo.encode()) < 3_000_000
-    found = visit(demo, 1280, bypass_csp=True)
+    assert len(document.encode()) < 3_000_000
+    found = visit(document, 1280, bypass_csp=True)
     assert (found.console, found.requests) == ([], [])
-    assert _tabbed(found.page) == _controls(found.page) > 20
+    assert _tabbed(found.page) == _controls(found.page) > 5
     found.page.evaluate(OPEN)
-    serious = [v["id"] for v in Axe().run(found.page).response["violations"]
-               if v["impact"] in ("serious", "critical")]  # fmt: skip
-    assert serious == []
+    assert _serious(found.page) == []
     _assert_prints_whole(found.page)
-    phone = visit(demo, 390)
+    phone = visit(document, 390, color_scheme="dark", bypass_csp=True)
     assert (phone.console, phone.requests) == ([], [])
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+    phone.page.evaluate(OPEN)
+    assert _serious(phone.page) == []
+
+
+def _serious(opened: Any) -> list[tuple[str, str, str]]:
+    """Serious findings of axe, each with the first element it is about."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    results = Axe().run(opened).response
+    assert {"color-contrast", "heading-order"} <= {rule["id"] for rule in results["passes"]}
+    return [
+        (v["id"], v["nodes"][0]["html"][:120], v["nodes"][0].get("failureSummary", "")[:300])
+        for v in results["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -106,20 +117,11 @@ def test_the_page_never_scrolls_sideways(visit: Any, text: str, width: int) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(browser: Any, visit: Any, text: str, scheme: str) -> None:
+def test_axe_finds_no_serious_violation(visit: Any, text: str, scheme: str) -> None:
     """Contrast, names, headings and tables pass in light and in dark, folded parts opened."""
-    from axe_playwright_python.sync_playwright import Axe
-
     found = visit(text, 1280, color_scheme=scheme, bypass_csp=True)
-    found.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    results = Axe().run(found.page).response
-    assert {"color-contrast", "heading-order"} <= {rule["id"] for rule in results["passes"]}
-    serious = [
-        (v["id"], v["nodes"][0]["html"][:120], v["nodes"][0].get("failureSummary", "")[:300])
-        for v in results["violations"]
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    found.page.evaluate(OPEN)
+    assert _serious(found.page) == []
 
 
 def test_markup_in_names_executes_nothing(visit: Any) -> None:
@@ -171,25 +173,30 @@ def _tabbed(page: Any) -> int:
     return len(seen)
 
 
-def _assert_prints_whole(page: Any) -> None:
+def _assert_prints_whole(opened: Any) -> None:
     """Every fold open on paper, every drawing within the sheet and shorter than a page."""
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
-    page.emulate_media(media="print")
-    page.set_viewport_size({"width": 680, "height": 960})
-    boxes = page.evaluate(
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    opened.emulate_media(media="print")
+    opened.set_viewport_size({"width": 680, "height": 960})
+    boxes = opened.evaluate(
         "[...document.querySelectorAll('svg.drawing')].map(e => e.getBoundingClientRect())"
         ".map(b => [b.right, b.height])"
     )
-    assert max(right for right, _ in boxes) <= 680
-    assert max(height for _, height in boxes) < 960
-    kept = page.evaluate(
+    assert max((right for right, _ in boxes), default=0) <= 680
+    assert max((height for _, height in boxes), default=0) < 960
+    wide = opened.evaluate(
+        "[...document.querySelectorAll('table')].filter(e => e.getBoundingClientRect().right > 681)"
+        ".map(e => [e.caption.textContent, e.getBoundingClientRect().right])"
+    )
+    assert wide == []
+    kept = opened.evaluate(
         "[...document.querySelectorAll('.drawn')].every(e =>"
         " getComputedStyle(e).breakInside === 'avoid')"
     )
     assert kept
-    assert page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
-    page.emulate_media(media="screen")
+    assert opened.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
+    opened.emulate_media(media="screen")
 
 
 def test_the_keyboard_reaches_every_control(visit: Any, text: str) -> None:
@@ -262,15 +269,23 @@ def test_the_search_filters_counts_and_clears_by_keyboard_alone(visit: Any, text
     assert page.inner_text("#search-count") == "Nothing matches."
 
 
-def test_a_figure_is_read_by_arrow_keys(visit: Any, text: str) -> None:
-    """Arrow keys show the row of numbers behind each mark; Escape hides it."""
+@pytest.mark.parametrize("figure", ["performance", "beeswarm", "importance"])
+def test_a_figure_is_read_by_arrow_keys_and_under_the_pointer(
+    visit: Any, text: str, figure: str
+) -> None:
+    """Arrow keys and hovering show the row of numbers behind each mark; Escape hides it."""
     page = visit(text, 1280).page
-    page.focus("#endpoint-1-performance .drawn")
+    place = f"#endpoint-1-{figure}"
+    page.focus(f"{place} .drawn")
     page.keyboard.press("ArrowRight")
     tip = page.inner_text(".tip")
-    row = page.locator("#endpoint-1-performance table tbody tr").first
+    row = page.locator(f"{place} table tbody tr").first
     assert row.locator("td").nth(1).text_content() in tip
-    assert page.locator("#endpoint-1-performance .lit").count() > 0
+    assert page.locator(f"{place} .lit").count() > 0
+    page.keyboard.press("Escape")
+    second = page.locator(f"{place} table tbody tr:not(:has(th.inner))").nth(1)
+    page.locator(f'{place} [data-row="1"]').last.hover(force=True)
+    assert second.locator("td").last.text_content() in page.inner_text(".tip")
     page.keyboard.press("Escape")
     assert not page.locator(".tip").is_visible()
 

@@ -140,10 +140,10 @@ def test_of_two_processes_on_one_output_one_wins(
     out = tmp_path / "out.parquet"
     hold = (
         "import sys, time, pipelines.scoring_job as j\n"
-        "survey = j._Job._survey\n"
+        "survey = j.Job._survey\n"
         "def slow(self):\n"
         "    print('begun', flush=True); sys.stdin.read(); return survey(self)\n"
-        "j._Job._survey = slow\n"
+        "j.Job._survey = slow\n"
         "from pipelines.bundle import load_bundle\n"
         "j.score_file(sys.argv[1], load_bundle(sys.argv[2]), sys.argv[3], chunk_rows=100)\n"
     )
@@ -271,14 +271,14 @@ def test_an_input_that_cannot_be_read_is_the_inputs_fault(
     new: Path, ward_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bad sector under the input says so, and blames no output."""
-    import pipelines.scoring_job
+    import pipelines.job_ledger
 
     def broken(path: Any) -> str:
         if Path(path) == new:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return "0" * 64
 
-    monkeypatch.setattr(pipelines.scoring_job, "sha256_file", broken)
+    monkeypatch.setattr(pipelines.job_ledger, "sha256_file", broken)
     with pytest.raises(CohortError, match="'new.parquet' could not be read"):
         score_file(new, load_bundle(ward_bundle), tmp_path / "out.parquet", chunk_rows=100)
     assert not (tmp_path / "out.parquet").exists()

@@ -189,7 +189,7 @@ def test_a_job_killed_after_its_commit_still_gets_its_report(
     shifted: pd.DataFrame, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ledger outlives the commit until the report is whole; taken up, it is written."""
-    import pipelines.scoring_job as job
+    import pipelines.job_run as job
 
     source, out = written(shifted, tmp_path / "new.csv"), tmp_path / "out.parquet"
 

@@ -172,7 +172,7 @@ def test_records_have_the_published_fields_and_are_json(cohort: Cohort, store: P
     body = with_looks(assess_cohort(cohort, store)).to_dict()
     text = json.dumps(body, allow_nan=False)
     assert all(tuple(record) == RECORD_FIELDS for record in json.loads(text)["records"])
-    assert {"effect_curves", "cut_points", "milestones", "not_shown"} <= set(body)
+    assert {"effect_curves", "cut_points", "milestones", "benefits", "not_shown"} <= set(body)
     assert {cut["question"] for cut in body["cut_points"]} == {"prognostic", "interaction"}
 
 

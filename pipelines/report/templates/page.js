@@ -50,27 +50,32 @@
   each("figure", readable);
   theme();
 
-  // The contents list follows the reader.
-  if ("IntersectionObserver" in window) {
-    var links = {};
-    Array.prototype.forEach.call(document.querySelectorAll("nav.contents a"), function (a) {
-      links[a.getAttribute("href").slice(1)] = a;
+  follow();
+
+  // The contents list follows the reader: its last part that began above a quarter of the screen.
+  function follow() {
+    var parts = [], waiting = false, now = null;
+    each("nav.contents a", function (a) {
+      var part = document.getElementById(a.getAttribute("href").slice(1));
+      if (part) { parts.push({ link: a, part: part }); }
     });
-    var seen = new IntersectionObserver(function (entries) {
-      entries.forEach(function (entry) {
-        var link = links[entry.target.id];
-        if (link && entry.isIntersecting) {
-          Array.prototype.forEach.call(document.querySelectorAll("nav.contents a"), function (a) {
-            a.removeAttribute("aria-current");
-          });
-          link.setAttribute("aria-current", "true");
-        }
+    function look() {
+      waiting = false;
+      var here = parts[0];
+      parts.forEach(function (item) {
+        if (item.part.getBoundingClientRect().top < window.innerHeight / 4) { here = item; }
       });
-    }, { rootMargin: "-10% 0px -80% 0px" });
-    Object.keys(links).forEach(function (id) {
-      var part = document.getElementById(id);
-      if (part) { seen.observe(part); }
-    });
+      if (!here || here === now) { return; }
+      if (now) { now.link.removeAttribute("aria-current"); }
+      here.link.setAttribute("aria-current", "true");
+      now = here;
+    }
+    function wait() {
+      if (!waiting) { waiting = true; window.requestAnimationFrame(look); }
+    }
+    window.addEventListener("scroll", wait, { passive: true });
+    window.addEventListener("resize", wait);
+    look();
   }
 
   // --- sorting ---------------------------------------------------------------------------------
@@ -224,7 +229,11 @@
     var heads = Array.prototype.map.call(table.tHead.rows[0].cells, function (cell) {
       return cell.textContent;
     });
-    var rows = Array.prototype.slice.call(table.tBodies[0].rows), here = -1;
+    // Marks stand for rows that are not set in, in the document's order whatever the sorting.
+    var rows = Array.prototype.filter.call(table.tBodies[0].rows, function (row) {
+      return !row.querySelector("th.inner");
+    });
+    var here = -1;
 
     function light(row) {
       here = row;

@@ -78,3 +78,9 @@ def test_a_single_time_is_refused() -> None:
     """There is no line to draw."""
     with pytest.raises(ValueError, match="times must be at least two; got 0"):
         attribution_over_time(result(times=()), {}, name="t")
+
+
+def test_every_line_and_name_leads_to_its_numbers() -> None:
+    """Eight lines, largest first, each with the row of the table it stands for."""
+    svg = attribution_over_time(result(), {}, name="t")
+    assert {int(row) for row in re.findall(r'data-row="(\d+)"', svg)} == set(range(MOST_LINES))

@@ -14,7 +14,7 @@ from biomarker.explain.attribution import Illustration
 from biomarker.explain.benefit import BenefitAttribution
 from biomarker.explain.benefit_null import ColumnParts
 from biomarker.explain.benefit_shares import BenefitShares
-from biomarker.figures.benefit import benefit_beeswarms, benefit_waterfall
+from biomarker.figures.benefit import benefit_beeswarms, benefit_steps, benefit_waterfall
 
 LABELS = {"vegf": "VEGF, serum"}
 
@@ -154,3 +154,29 @@ def test_a_benefit_that_is_the_same_for_everybody_is_still_drawn() -> None:
     flat = replace(found.shares, predictive=np.zeros((60, 3)), prognostic=np.zeros((60, 3)))
     still = replace(found, shares=flat)
     assert "predictive part" in texts(benefit_beeswarms(still, {}, name="b"))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_steps_add_up_and_every_drawn_row_is_one_of_them(sign: int) -> None:
+    """From the average patient to both predictions; the drawing's rows are the steps' rows."""
+    found = explained(sign=sign)
+    for patient in found.illustrations:
+        steps = benefit_steps(found, patient, LABELS)
+        level = steps[0].reached
+        for step in steps[1:]:
+            level += step.change or 0.0
+            assert step.reached == pytest.approx(level, abs=1e-12)
+        stops = [step.reached for step in steps if step.change is None]
+        assert stops == pytest.approx(
+            [found.shares.base_control, found.shares.control[patient.row],
+             found.shares.treated[patient.row]], abs=1e-9,
+        )  # fmt: skip
+        svg = benefit_waterfall(found, patient, LABELS, name="w")
+        rows = {int(row) for row in re.findall(r'data-row="(\d+)"', svg)}
+        assert rows == set(range(len(steps)))
+
+
+def test_every_row_of_the_beeswarms_leads_to_its_numbers() -> None:
+    """Each column's row in both panels, the silent one too."""
+    svg = benefit_beeswarms(explained(), LABELS, name="b")
+    assert {int(row) for row in re.findall(r'data-row="(\d+)"', svg)} == {0, 1, 2}

@@ -68,8 +68,8 @@ def test_every_row_carries_ratio_p_and_events_by_arm() -> None:
     assert "Serum VEGF" in said
     assert "hb" in said
     assert "0.800 (0.500 to 1.28)" in said
-    assert "p .200, adjusted .310" in said
-    assert "p .200, adjusted .700" in said
+    assert "p 0.200, adjusted 0.310" in said
+    assert "p 0.200, adjusted 0.700" in said
     assert said.count("172/250 v 201/249") == 2
     assert "events/patients, treated v control" in said
     assert "ratio of hazard ratios" in said
@@ -116,7 +116,7 @@ def test_one_arm_shows_association_and_never_a_treatment() -> None:
     )  # fmt: skip
     said = texts(forest([alone], {}, name="f"))
     assert "1.50 (1.20 to 1.90)" in said
-    assert "p < .001, adjusted < .001" in said
+    assert "p < 0.001, adjusted < 0.001" in said
     assert "172 of 250" in said
     assert "hazard ratio" in said
     assert not any("control" in words or "ratios" in words for words in said)
@@ -143,6 +143,13 @@ def test_the_curve_falls_as_the_ratio_falls_and_both_bands_are_there(logarithmic
     assert "VEGF (pg/mL)" in said
     assert "hazard ratio, treated v control" in said
     assert "events in the window:" in said
+
+
+def test_every_window_that_has_a_ratio_leads_to_its_numbers() -> None:
+    """A dot a window, in order; none where nothing could be estimated."""
+    ratio = np.where(np.arange(5) == 2, np.nan, curve().ratio)
+    svg = effect_curve_plot(curve(ratio=ratio), label="m", unit=None, logarithmic=False, name="c")
+    assert re.findall(r'data-row="(\d+)"', svg) == ["0", "1", "3", "4"]
 
 
 def test_places_are_rounded_so_that_no_value_can_be_read_off() -> None:

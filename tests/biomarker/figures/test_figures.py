@@ -12,6 +12,7 @@ import pytest
 
 from biomarker import survival_outcome
 from biomarker.explain.attribution import Attribution, Illustration, SourceImportance
+from biomarker.explain.by_value import by_value
 from biomarker.figures.attribution import beeswarm, dependence, importance, value_words, waterfall
 from biomarker.figures.cohort import missing_shares
 from biomarker.figures.performance import Mark, Panel, calibration_plot, interval_panels, number
@@ -341,3 +342,42 @@ def test_no_exact_value_and_no_row_can_be_read_out_of_a_drawing() -> None:
     assert [a for a, _ in points] == sorted(a for a, _ in points)
     # As many distinct places as cells, not as patients.
     assert len({a for a, _ in points}) < CELLS
+
+
+def marked(svg: str) -> list[int]:
+    """Rows of the numbers that the drawing's marks stand for, each once."""
+    return sorted({int(row) for row in re.findall(r'data-row="(\d+)"', svg)})
+
+
+def test_every_row_of_an_importance_figure_leads_to_its_numbers() -> None:
+    """Each column's row in beeswarm, bars and waterfall carries the row it stands for."""
+    found = explained()
+    assert marked(beeswarm(found, LABELS, name="b")) == [0, 1, 2]
+    assert marked(importance(found, LABELS, name="i")) == [0, 1, 2]
+    assert marked(waterfall(found, found.illustrations[0], LABELS, name="w")) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("source", ["vegf", "histology"])
+def test_dependence_draws_each_groups_mean_at_its_height(source: str) -> None:
+    """Bars rise and fall as the means do; a missing group has a row and no bar."""
+    found = explained()
+    groups = by_value(found, source, rng=np.random.default_rng(0))
+    svg = dependence(found, source, LABELS, groups, name="d")
+    shown = [i for i, g in enumerate(groups) if g.label != "missing" and g.mean is not None]
+    assert marked(svg) == shown
+    heights = {}
+    for row, part in re.findall(r'<g data-row="(\d+)">(.*?)</g>', svg, flags=re.S):
+        if "stroke: var(--fig-ink" in part:
+            y = re.findall(r"-?\d+\.?\d*", re.findall(r' d="([^"]+)"', part)[0])[1]
+            heights[int(row)] = float(y)
+    means = [groups[row].mean for row in shown]
+    assert sorted(shown, key=lambda row: -heights[row]) == [
+        shown[k] for k in np.argsort(means, kind="stable")
+    ]
+
+
+def test_a_patients_point_never_leads_to_a_row() -> None:
+    """Marks tied to numbers are means, names and strips, not points."""
+    svg = beeswarm(explained(), LABELS, name="b")
+    for part in re.findall(r'<g data-row="\d+">(.*?)</g>', svg, flags=re.S):
+        assert "h0" not in part

@@ -88,3 +88,14 @@ def test_withheld_importance_is_not_drawn():
         rank_intervals(replace(FOUND, withheld=True), LABELS, name="fig")
     with pytest.raises(ValueError, match="must not be withheld"):
         importance_over_refits(replace(FOUND, withheld=True), BAND, LABELS, name="fig")
+
+
+@pytest.mark.parametrize("draw", ["importance", "ranks"])
+def test_every_row_leads_to_its_numbers(draw):
+    """Each unit's row carries the row of the table it stands for."""
+    svg = (
+        importance_over_refits(FOUND, BAND, LABELS, name="fig")
+        if draw == "importance"
+        else rank_intervals(FOUND, LABELS, name="fig")
+    )
+    assert {int(row) for row in re.findall(r'data-row="(\d+)"', svg)} == {0, 1, 2}

@@ -13,6 +13,7 @@ from biomarker.evidence.verdict import Verdict
 from pipelines.evidence import Evidence
 from pipelines.evidence_text import evidence_text, p_words, ratio_words
 from pipelines.report import render_evidence, render_report, report_figures
+from pipelines.report.words import labelled, significant
 from pipelines.results import StudyRun
 from pipelines.summary import summarise
 from tests.pipelines.report.runs import assessed, assessed_run, small_run
@@ -79,12 +80,14 @@ def test_the_first_page_names_every_verdict_and_the_ledger(page: str) -> None:
 def test_every_number_of_a_verdict_is_printed_as_the_record_has_it(page: str) -> None:
     """Ratio with interval, both p-values, events and patients by arm, and the sentence."""
     said = Reader(section(page)).text
+    label = {"os": "overall survival", "response": "objective response"}
     for v in evidence_of(assessed_run()).verdicts:
         assert ratio_words(v.ratio, v.ratio_low, v.ratio_high) in said
         assert ratio_words(v.hr_control, v.hr_control_low, v.hr_control_high) in said
         assert f"{p_words(v.p_interaction)}; {p_words(v.p_adjusted)}" in said
         assert f"{v.events_treated}/{v.n_treated} v {v.events_control}/{v.n_control}" in said
-        assert " ".join(v.sentence.split()) in said
+        names = (v.marker, v.endpoint, ("VEGF, serum", label[v.endpoint]))
+        assert " ".join(labelled(v.sentence, *names).split()) in said
     assert evidence_of(assessed_run()).ledger_words() in said
 
 
@@ -238,3 +241,42 @@ def test_figures_for_the_store_include_the_evidence() -> None:
     found = report_figures(assessed_run())
     assert {"evidence-1-forest", "evidence-2-forest", "evidence-1-curve-1"} <= set(found)
     assert all(svg.startswith("<svg ") and svg.endswith("</svg>") for svg in found.values())
+
+
+def test_a_rule_by_the_marker_stands_beside_its_null_and_creates_no_verdict(page: str) -> None:
+    """Randomised arms only, the primary endpoint only; every measure beside what chance gives."""
+    looks = evidence_of(assessed_run()).looks
+    assert looks is not None
+    (found,) = looks.benefits
+    assert (found.endpoint, found.markers) == ("os", ("vegf",))
+    told = Reader(section(page)).text
+    for measure in (found.c_for_benefit, found.calibration_slope, found.gain_over_none):
+        said = significant(measure.value)
+        alike = f"if alike {significant(measure.null_value)}"
+        assert re.search(rf"{re.escape(said)}[^;]*; {re.escape(alike)}", told)
+    assert "no verdict rests on it" in told
+    figure = re.search(r'<figure id="evidence-1-rule-1"[^>]*>.*?</figure>', page, flags=re.S)
+    assert figure is not None
+    for i in range(len(found.groups.predicted)):
+        assert significant(float(found.groups.observed[i])) in Reader(figure.group(0)).text
+
+
+def test_no_rule_is_judged_where_arms_were_not_randomised() -> None:
+    """The declaration decides, not the balance of the arms."""
+    cohort = small_run().cohort
+    column = cohort.study.columns["arm"].model_copy(update={"randomised": False})
+    columns = {**cohort.study.columns, "arm": column}
+    watched = replace(cohort, study=cohort.study.model_copy(update={"columns": columns}))
+    looks = assessed(watched).looks
+    assert looks is not None
+    assert looks.benefits == ()
+
+
+def test_predictions_of_patients_are_in_no_record() -> None:
+    """What a store keeps of a benefit are its measures and groups."""
+    looks = evidence_of(assessed_run()).looks
+    assert looks is not None
+    (kept,) = looks.to_dict()["benefits"]
+    assert "predictions" not in kept
+    assert len(kept["groups"]["observed"]) == len(looks.benefits[0].groups.observed)
+    assert kept["c_for_benefit"]["value"] == looks.benefits[0].c_for_benefit.value

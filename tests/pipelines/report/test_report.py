@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from biomarker.explain.by_value import by_value
 from biomarker.figures.caution import PLOT_CAUTION
+from biomarker.figures.performance import number
 from pipelines.report import render_report, report_figures
 from pipelines.report.words import amount, interval_words, percent, significant, time_words
+from tests.pipelines.report.demo_runs import demo_run
 from tests.pipelines.report.runs import HORIZON, assessed_run, small_run
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -159,8 +162,8 @@ def test_the_summary_states_question_data_performance_and_limits(page: str) -> N
     run = small_run()
     first = Reader(page[page.index('<section id="summary">') : page.index('<section id="cohort">')])
     main = next(p for p in run.models[0].nested.performance if p.metric == "uno_concordance_index")
-    assert f"{main.value:.2f}" in first.text
-    assert f"95%: {main.low:.2f} to {main.high:.2f}" in first.text
+    assert f"{main.value:.3f}" in first.text
+    assert f"95%: {main.low:.3f} to {main.high:.3f}" in first.text
     assert "A model that ignores the patient scores 0.50" in first.text
     assert "120" in first.text
     for limit in run.limits[:3]:
@@ -211,6 +214,50 @@ def test_every_figure_has_words_and_every_table_scoped_headers(read: Reader) -> 
     assert dict(read.tags)["html"] == {"lang": "en"}
     hidden = [a for t, a in read.tags if t == "svg"]
     assert all(a.get("aria-hidden") == "true" for a in hidden)
+
+
+def test_every_figure_of_a_real_report_has_its_numbers_and_each_mark_a_row_of_them() -> None:
+    """One click away stands a table, and every mark tied to a row finds it; no figure is spared."""
+    found = {}
+    for name in ("gbsg2", "il2"):
+        page = render_report(demo_run(name))
+        for figure in re.findall(r"<figure .*?</figure>", page, flags=re.S):
+            key = (name, re.findall(r' id="([^"]+)"', figure)[0])
+            fold = re.findall(r"<details>.*?</details>", figure, flags=re.S)
+            assert len(fold) == 1, key
+            rows = re.findall(r"<tr>(.*?)</tr>", fold[0].split("<tbody>", 1)[1], flags=re.S)
+            own = [row for row in rows if 'class="inner"' not in row]
+            marks = {int(row) for row in re.findall(r'data-row="(\d+)"', figure)}
+            assert marks, key
+            assert max(marks) < len(own), key
+            found[key] = rows
+    assert {key.rsplit("-", 1)[0] for _, key in found} >= {
+        "endpoint-1-dependence", "endpoint-1-patient", "evidence-1-curve", "endpoint-1-stability"
+    }  # fmt: skip
+    assert ("gbsg2", "endpoint-1-beeswarm") in found
+
+
+def test_a_beeswarms_table_holds_each_columns_means_by_fifth_or_level() -> None:
+    """As by_value gives them, with the number of patients; a level under its own name."""
+    run = demo_run("gbsg2")
+    attribution = next(m.attribution for m in run.models if m.name == run.best["rfs"])
+    page = render_report(run)
+    figure = re.findall(r'<figure id="endpoint-1-beeswarm".*?</figure>', page, flags=re.S)[0]
+    said = [
+        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", figure.split("<tbody>", 1)[1], flags=re.S)
+    ]
+    at = 0
+    for item in attribution.importance:
+        assert said[at][2:] == [number(item.value), f"{len(attribution.values)}"]
+        at += 1
+        for group in by_value(attribution, item.source):
+            mean = number(group.mean).lstrip("−")
+            assert said[at][0] == group.label
+            assert said[at][1].lstrip("+−") == mean
+            assert said[at][3] == f"{group.n_rows}"
+            at += 1
+    assert at == len(said)
 
 
 def test_headings_never_skip_a_level_and_ids_are_unique(read: Reader) -> None:
