@@ -57,15 +57,15 @@ def met_again(hashes: Hashes) -> Hashes:
     begin = np.zeros(_PARTS + 1, np.int64)
     for h in hashes:
         begin[np.int64(h & _LAST_BYTE) + 1] += 1
-    most = np.int64(0)
+    most = 0
     for part in range(_PARTS):
         most = max(most, begin[part + 1])
         begin[part + 1] += begin[part]
     place, shared = begin.copy(), np.empty_like(hashes)
     for h in hashes:
-        part = np.int64(h & _LAST_BYTE)
-        shared[place[part]] = h
-        place[part] += 1
+        share = np.int64(h & _LAST_BYTE)
+        shared[place[share]] = h
+        place[share] += 1
     size = 2
     while size < 2 * most:
         size *= 2
