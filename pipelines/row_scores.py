@@ -321,7 +321,7 @@ class RowScorer:
 
     def _driver_columns(self, features: Any, margin: Floats) -> dict[str, Any]:
         """The largest contributions of each row, each column's name as a code."""
-        from biomarker.explain.attribution import contributions_of, drivers
+        from biomarker.explain.contributions import contributions_of, drivers
 
         if not self.drivers:
             return {}

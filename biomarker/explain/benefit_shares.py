@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import UsageError
-from biomarker.explain.attribution import AdditivityError
+from biomarker.explain.contributions import AdditivityError
 from biomarker.explain.sources import DIRECTIONS, by_source
 
 __all__ = ["LINEAR_TOLERANCE", "TREE_TOLERANCE", "BenefitShares", "zoo_benefit"]

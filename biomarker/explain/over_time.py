@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.explain.attribution import AdditivityError, mean_intervals
+from biomarker.explain.attribution import mean_intervals
 from biomarker.explain.coalitions import Plan, make_plan, play, set_up
+from biomarker.explain.contributions import AdditivityError
 from biomarker.explain.scales import LinkTable, Scale, predicted, tabulate
 
 __all__ = ["BUDGET", "PROBABILITY_TOLERANCE", "TimeAttribution", "attribute_over_time"]

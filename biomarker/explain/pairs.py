@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.explain.attribution import ADDITIVITY_TOLERANCE, AdditivityError, contributions
+from biomarker.explain.contributions import ADDITIVITY_TOLERANCE, AdditivityError, contributions
 from biomarker.explain.tree_paths import compile_paths
 
 __all__ = ["Interactions", "interactions"]
@@ -29,7 +29,7 @@ class Interactions:
         Symmetric; a row sums to the source's attribution. Off the diagonal, half of what two
         columns did together beyond what each did alone.
     scale, direction : str
-        As in :class:`biomarker.explain.attribution.Contributions`.
+        As in :class:`biomarker.explain.contributions.Contributions`.
     """
 
     sources: tuple[str, ...]

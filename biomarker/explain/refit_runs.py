@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError
-from biomarker.explain.attribution import Contributions, contributions
+from biomarker.explain.contributions import Contributions, contributions
 from biomarker.explain.refits import (
     Block,
     RefitCall,

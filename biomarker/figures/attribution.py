@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.explain.attribution import Attribution, Illustration
+from biomarker.explain.attribution import Attribution
 from biomarker.explain.by_value import FIFTHS, ValueGroup, fifths
+from biomarker.explain.illustrations import Illustration
 from biomarker.figures.canvas import (
     INK,
     MUTED,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biomarker.explain.attribution import Illustration
 from biomarker.explain.benefit import BenefitAttribution
 from biomarker.explain.benefit_shares import TREE_TOLERANCE
+from biomarker.explain.illustrations import Illustration
 from biomarker.figures.attribution import MOST_ROWS, value_words
 from biomarker.figures.canvas import (
     GROUND,

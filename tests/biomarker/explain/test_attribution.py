@@ -9,19 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from biomarker import survival_outcome
-from biomarker.errors import BundleError
-from biomarker.explain.attribution import (
+from biomarker.explain.attribution import attribute, to_shap
+from biomarker.explain.contributions import (
     ADDITIVITY_TOLERANCE,
     AdditivityError,
-    attribute,
     contributions,
-    driver_words,
-    drivers,
-    to_shap,
 )
 from biomarker.features.encoding import ColumnPlan
 from biomarker.models import (
@@ -127,7 +121,6 @@ def test_tree_shares_are_the_shapley_values_of_the_path_dependent_game() -> None
     run, X = fitted(BoostedCox(n_estimators=5, max_depth=2))
     features = run.encode(X).astype(np.float32)
     names = run.encoder_.feature_names
-    import json
     from itertools import combinations
     from math import factorial
 
@@ -253,47 +246,9 @@ def test_a_column_that_gave_no_feature_is_left_out() -> None:
     assert "arm" not in contributions(run, X).sources
 
 
-@settings(deadline=None, max_examples=40)
-@given(
-    st.lists(st.lists(st.floats(-5, 5), min_size=4, max_size=4), min_size=1, max_size=6),
-    st.integers(1, 6),
-)
-def test_drivers_are_the_largest_shares_with_their_signs(rows: Any, k: int) -> None:
-    """No share left out is larger in size than one listed, and signs are kept."""
-    values = np.array(rows)
-    order, share = drivers(values, k)
-    assert order.shape == (len(values), min(k, 4))
-    np.testing.assert_array_equal(np.take_along_axis(values, order, axis=1), share)
-    for row, kept in zip(values, order, strict=True):
-        left = np.delete(np.abs(row), kept)
-        assert left.size == 0 or left.max() <= np.abs(row[kept]).min()
-
-
-def test_driver_words_name_column_and_sign() -> None:
-    """Words list columns by size with sign and leave out what rounds to zero."""
-    words = driver_words(np.array([[0.3, -0.4, 0.001]]), ("a", "b", "c"), 3)
-    assert words == ["b -0.40; a +0.30"]
-
-
 @pytest.mark.parametrize(("rows", "n_bootstrap"), [(0, 10), (5, 0)])
 def test_nothing_to_explain_is_an_error(rows: int, n_bootstrap: int) -> None:
     """No patient, or no bootstrap sample, is refused before any work."""
     run = SimpleNamespace()
     with pytest.raises(ValueError, match="at least one patient"):
         attribute(run, np.empty((rows, 2)), n_bootstrap=n_bootstrap, rng=np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("node", [0, 1])
-def test_trees_with_nodes_that_no_weight_reached_are_refused(node: int) -> None:
-    """XGBoost's own call fails on some of them and gives no number on others; neither is passed on.
-
-    Such weights do not come from training: somebody wrote them.
-    """
-    model, X = fitted(BoostedCox(n_estimators=4, max_depth=3))
-    booster = model.model.booster_
-    learned = json.loads(bytes(booster.save_raw("json")))
-    for tree in learned["learner"]["gradient_booster"]["model"]["trees"]:
-        tree["sum_hessian"][node] = 0.0
-    booster.load_model(bytearray(json.dumps(learned).encode()))
-    with pytest.raises(BundleError, match="nodes without training weight"):
-        contributions(model, X)

@@ -11,8 +11,8 @@ import pytest
 
 from biomarker import survival_outcome
 from biomarker.errors import UsageError
-from biomarker.explain.attribution import AdditivityError, contributions
 from biomarker.explain.benefit_shares import LINEAR_TOLERANCE, TREE_TOLERANCE, zoo_benefit
+from biomarker.explain.contributions import AdditivityError, contributions
 from biomarker.features.encoding import ColumnPlan
 from biomarker.models import (
     BoostedAFT,

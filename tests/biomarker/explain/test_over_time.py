@@ -13,7 +13,7 @@ import pytest
 from biomarker import survival_outcome
 from biomarker.errors import NotEstimableError
 from biomarker.explain import over_time
-from biomarker.explain.attribution import AdditivityError
+from biomarker.explain.contributions import AdditivityError
 from biomarker.explain.over_time import (
     PROBABILITY_TOLERANCE,
     TimeAttribution,

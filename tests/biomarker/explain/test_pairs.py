@@ -11,7 +11,7 @@ import xgboost
 
 from biomarker import survival_outcome
 from biomarker.explain import pairs
-from biomarker.explain.attribution import AdditivityError, contributions
+from biomarker.explain.contributions import AdditivityError, contributions
 from biomarker.explain.pairs import interactions
 from biomarker.features.encoding import ColumnPlan
 from biomarker.models import BoostedAFT, BoostedCox, BoostedResponse, CoxRegression

@@ -9,7 +9,7 @@ import pytest
 
 from biomarker.errors import NotEstimableError
 from biomarker.explain import refit_runs
-from biomarker.explain.attribution import contributions
+from biomarker.explain.contributions import contributions
 from biomarker.explain.refit_runs import fold_calls, permuted_rows, run_block, run_blocks
 from biomarker.explain.refits import Block, RefitCall, blocks_of, join
 from biomarker.models.zoo import model_choice

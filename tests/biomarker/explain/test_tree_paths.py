@@ -14,7 +14,7 @@ import pytest
 import xgboost
 
 from biomarker.explain import tree_paths
-from biomarker.explain.attribution import _tree_shares
+from biomarker.explain.contributions import _tree_shares
 from biomarker.explain.tree_paths import UnsupportedTreesError, compile_paths
 
 Floats = npt.NDArray[np.float64]

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from biomarker.explain.attribution import Illustration
 from biomarker.explain.benefit import BenefitAttribution
 from biomarker.explain.benefit_null import ColumnParts
 from biomarker.explain.benefit_shares import BenefitShares
+from biomarker.explain.illustrations import Illustration
 from biomarker.figures.benefit import benefit_beeswarms, benefit_steps, benefit_waterfall
 
 LABELS = {"vegf": "VEGF, serum"}

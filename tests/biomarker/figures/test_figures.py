@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from biomarker import survival_outcome
-from biomarker.explain.attribution import Attribution, Illustration, SourceImportance
+from biomarker.explain.attribution import Attribution, SourceImportance
 from biomarker.explain.by_value import by_value
+from biomarker.explain.illustrations import Illustration
 from biomarker.figures.attribution import beeswarm, dependence, importance, value_words, waterfall
 from biomarker.figures.cohort import missing_shares
 from biomarker.figures.performance import Mark, Panel, calibration_plot, interval_panels, number
