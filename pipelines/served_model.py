@@ -1,13 +1,19 @@
 """The script MLflow runs to serve a bundle: loads it, scores a frame, keeps ids."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from pipelines.bundle import load_bundle
-from pipelines.scoring import score_table, table_from_frame
+# Compiled code is kept with the user, never beside the model: a store holds no pickled file.
+_CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_CACHES / "biomarker-numba"))
+
+from pipelines.bundle import load_bundle  # noqa: E402
+from pipelines.scoring import score_table, table_from_frame  # noqa: E402
 
 
 class ServedBundle(PythonModel):

@@ -49,7 +49,8 @@ def server(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "models", "serve", "-m", URI, "--env-manager",
              "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-            env=os.environ | {"MLFLOW_TRACKING_URI": store_uri(store), "PATH": path},
+            env=os.environ | {"MLFLOW_TRACKING_URI": store_uri(store), "PATH": path,
+                              "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("caches"))},
             stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
@@ -98,6 +99,15 @@ def test_the_running_server_gives_the_scores_of_the_bundle(
     assert [row["reason"] for row in rows] == expected["reason"].to_pylist()
     for name in ("risk", "survival_6_months", "survival_12_months"):
         assert [row[name] for row in rows] == expected[name].to_pylist()
+
+
+def test_compiled_code_is_kept_away_from_the_model(
+    server: str, trained: Any, frame: pd.DataFrame
+) -> None:
+    """A store that held nothing pickled holds nothing pickled after serving from it."""
+    _, store = trained
+    assert call(server, split(frame))[0] == 200
+    assert not list(Path(store).rglob("*.nb?"))
 
 
 def test_a_refused_row_has_no_number_over_the_wire(server: str, frame: pd.DataFrame) -> None:

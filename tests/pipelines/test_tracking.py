@@ -110,7 +110,9 @@ def test_the_model_works_from_its_own_code_folder_alone(trained, cohort_folder, 
     )
     out = tmp_path / "scores.csv"
     words = [str(model / "code"), str(bundle), str(cohort_folder / "new.csv"), str(out)]
-    subprocess.run([sys.executable, "-I", "-c", script, *words], check=True, cwd=tmp_path)
+    caches = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "caches")}
+    command = [sys.executable, "-I", "-c", script, *words]
+    subprocess.run(command, check=True, cwd=tmp_path, env=caches)
     expected = score(cohort_folder / "new.csv", bundle).table.to_pandas()
     # A float written to CSV and read back with full precision is the same float.
     got = pd.read_csv(out, dtype={"pid": str}, float_precision="round_trip")
