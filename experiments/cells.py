@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Part", "Parts", "Row", "command", "rate_row", "replicates", "results_page"]
+__all__ = ["Part", "Parts", "Row", "command", "kept_rows", "rate_row", "replicates", "results_page"]
 
 Row = dict[str, Any]
 Measure = Callable[[Any, int, int, int], list[Row]]
@@ -104,6 +104,11 @@ def command(
 def _keep(results: Path, name: str, rows: list[Row]) -> None:
     text = json.dumps(rows, indent=0, allow_nan=False)
     (results / f"{name}.json").write_text(text + "\n")
+
+
+def kept_rows(results: Path) -> list[Row]:
+    """Rows of every part that has been run."""
+    return [row for path in sorted(results.glob("*.json")) for row in json.loads(path.read_text())]
 
 
 def results_page(

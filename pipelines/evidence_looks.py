@@ -153,19 +153,13 @@ def _questions(
             )
     if two_arms and verdict.scale == "hazard ratio":
         yield "milestones", lambda: _milestones(cohort, marker, endpoint, alpha)
-    if two_arms and cohort.study.randomised and endpoint == _primary(cohort):
+    if two_arms and cohort.study.randomised and endpoint == cohort.study.primary_endpoint:
         yield (
             "treating by the marker",
             lambda: [
                 evaluate_benefit(cohort, endpoint, markers=[marker], alpha=alpha, random_state=seed)
             ],
         )
-
-
-def _primary(cohort: Cohort) -> str:
-    """The endpoint declared primary, else the first."""
-    endpoints = cohort.study.endpoints
-    return next((name for name, e in endpoints.items() if e.primary), next(iter(endpoints)))
 
 
 def _milestones(

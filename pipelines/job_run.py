@@ -26,7 +26,7 @@ from pipelines.score_parts import PartWriter, join_parts
 from pipelines.storage import atomic_file, sha256_file, write_text
 from pipelines.stores import Place, StorePath
 
-__all__ = ["Job", "JobResult"]
+__all__ = ["Job", "JobResult", "manifest_of"]
 
 
 @dataclass(frozen=True)
@@ -205,16 +205,25 @@ class Job(JobLedger):
             seconds = time.perf_counter() - began
         else:
             finished, told = self.work, self.work / MANIFEST
-            kept = ("part", "rows", "sha256", "counts", "reasons")
-            manifest = {
-                **plan,
-                "n_rows": sum(record["rows"] for record in records),
-                "parts": [{key: record[key] for key in kept} for record in records],
-            }
-            write_text(told, json.dumps(manifest, indent=1))
+            write_text(told, json.dumps(manifest_of(plan, records), indent=1))
         write_text(self.ledger / JOB, json.dumps({**plan, "finished": sha256_file(told)}))
         swap_in(finished, self.out)
         return seconds
+
+
+def manifest_of(
+    plan: Mapping[str, Any], records: list[dict[str, Any]], below: str = ""
+) -> dict[str, Any]:
+    """What a folder of parts holds, each part by its name after ``below``."""
+    kept = ("rows", "sha256", "counts", "reasons")
+    return {
+        **plan,
+        "n_rows": sum(record["rows"] for record in records),
+        "parts": [
+            {"part": f"{below}{record['part']}", **{key: record[key] for key in kept}}
+            for record in records
+        ],
+    }
 
 
 def _added(records: Mapping[int, Mapping[str, Any]], key: str) -> Counter[str]:

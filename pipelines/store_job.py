@@ -25,7 +25,7 @@ from typing import Any
 
 from biomarker.errors import StorageError
 from pipelines.job_ledger import JOB, read_json
-from pipelines.job_run import Job
+from pipelines.job_run import Job, manifest_of
 from pipelines.output_place import MANIFEST
 from pipelines.score_parts import join_parts
 from pipelines.storage import sha256_file, write_text
@@ -88,17 +88,9 @@ class StoreJob(Job):
         self.progress.stage("committing")
         if self._whole:
             return self._commit_whole(plan, records)
-        parts = [
-            {
-                "part": f"{self._key}/{record['part']}",
-                **{key: record[key] for key in ("rows", "sha256", "counts", "reasons")},
-            }
-            for record in records
-        ]
-        n_rows = sum(record["rows"] for record in records)
-        text = json.dumps({**plan, "n_rows": n_rows, "parts": parts}, indent=1)
-        names = {part["part"] for part in parts}
-        gone = sorted(_named(read_json(self.out / MANIFEST)) - names)
+        manifest = manifest_of(plan, records, f"{self._key}/")
+        text = json.dumps(manifest, indent=1)
+        gone = sorted(_named(read_json(self.out / MANIFEST)) - _named(manifest))
         done = {"finished": hashlib.sha256(text.encode()).hexdigest(), "replaces": gone}
         write_text(self.ledger / JOB, json.dumps({**plan, **done}))
         self._held()

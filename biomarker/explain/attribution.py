@@ -39,7 +39,7 @@ class SourceImportance:
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Contributions):
     """What moved a model's predictions; rows live in memory, only aggregates may be stored.
 
     Attributes
@@ -65,13 +65,6 @@ class Attribution:
         What the intervals of ``importance`` do and do not cover.
     """
 
-    sources: tuple[str, ...]
-    values: Floats
-    base_value: float
-    margin: Floats
-    scale: str
-    direction: str
-    method: str
     columns: Floats
     kinds: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]

@@ -62,7 +62,7 @@ class TreeMargin:
 
 
 def compile_margin(booster: Any) -> TreeMargin:
-    """Turn a booster's trees into masks, and hold them to the booster's own predictions.
+    """Lay a booster's trees out as planes or masks, and hold them to the booster's own predictions.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,7 +9,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-from experiments.cells import Row, results_page
+from experiments.cells import Row, kept_rows, results_page
 
 __all__ = ["write_page"]
 
@@ -23,7 +22,7 @@ _TITLES = {
 
 def write_page(results: Path) -> None:
     """Write ``results/README.md`` and its drawing from the parts that are there."""
-    rows = [row for path in sorted(results.glob("*.json")) for row in json.loads(path.read_text())]
+    rows = kept_rows(results)
     if rows:
         _draw(rows, results / "rates.svg")
         drawings = ["![Every judged rate against its limit](rates.svg)"]

@@ -15,6 +15,7 @@ from biomarker.features.encoding import REASONS
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.scoring import score
 from pipelines.scoring_job import score_file
+from tests.pipelines.test_scoring import VALUE_OF
 
 BENEFIT = ["benefit_6_months", "benefit_12_months"]
 HORIZONS = ["survival_6_months", "survival_12_months"]
@@ -131,26 +132,13 @@ def test_an_unknown_arm_still_has_a_benefit(ward: Any, frame: pd.DataFrame, tmp_
     assert lost["reason"].str.contains("missing:arm").all()
 
 
-VALUES = {
-    "missing": ("hb", ""),
-    "below_detection": ("vegf", "<15"),
-    "above_detection": ("vegf", ">10000"),
-    "outside_training_range": ("hb", "190"),
-    "unseen_category": ("sex", "unknown"),
-    "unparsable": ("hb", "1,2"),
-    "not_finite": ("hb", "inf"),
-    "outside_allowed_range": ("age", "101"),
-    "suspected_unit_mixup": ("hb", "131000"),
-}
-
-
 def test_every_documented_reason_is_produced_and_no_other(
     ward: Any, ward_bundle: Path, frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     """What files that hold each oddity give is the table in docs/scoring.md, code by code."""
-    assert set(VALUES) == set(REASONS)
+    assert set(VALUE_OF) == set(REASONS)
     harmed = frame.copy()
-    for row, (column, value) in enumerate(VALUES.values()):
+    for row, (column, value) in enumerate(VALUE_OF.values()):
         harmed.loc[row, column] = value
     harmed.loc[30, "pid"] = harmed.loc[31, "pid"]
     produced = set(score(harmed, load_bundle(ward_bundle)).reasons)
