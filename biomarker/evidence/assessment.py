@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from biomarker.cohort import Cohort
@@ -23,7 +24,12 @@ from biomarker.evidence.family import (
 from biomarker.evidence.interaction import ask_interaction
 from biomarker.evidence.multiplicity import Ledger, LedgerRow, dataset_digest, specification
 from biomarker.evidence.prognostic import ask_association
-from biomarker.evidence.shape import ask_bend, ask_spline_interaction, shape_test
+from biomarker.evidence.shape import (
+    ask_bend,
+    ask_interaction_beside_curve,
+    ask_spline_interaction,
+    shape_test,
+)
 from biomarker.evidence.verdict import Design, Verdict
 
 __all__ = ["EvidenceResult", "assess"]
@@ -104,7 +110,7 @@ def assess(
 
     Notes
     -----
-    999 outcomes are redrawn per test, 3,999 where some p lies near alpha.
+    999 outcomes are redrawn per test, 3,999 where an adjusted p of its family lies near alpha.
     """
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha must lie between 0 and 1; got {alpha}.")
@@ -193,11 +199,12 @@ def _pair(cohort: Cohort, marker: str, endpoint: str, design: Design) -> Pair:
         question = Question(family, marker, endpoint, text, failure=pair.failure)
         if pair.data is not None:
             try:
-                question.nested = (
-                    ask_interaction(pair.data, adjust_arm=design == "observational")
-                    if family == "interaction"
-                    else ask_association(pair.data)
-                )
+                if family == "association":
+                    question.nested = ask_association(pair.data)
+                else:
+                    by_arm = design == "observational"
+                    question.nested = ask_interaction(pair.data, by_arm)
+                    question.beside_curve = partial(ask_interaction_beside_curve, pair.data, by_arm)
             except NotEstimableError as error:
                 question.failure = _first(error)
         pair.questions[family] = question

@@ -177,10 +177,10 @@ def draw_until_clear(
     keys: TaskKey | list[TaskKey],
     alpha: float,
     sizes: tuple[int, ...] = DRAWS,
-    hardest: Callable[[Floats], Sequence[float]] | None = None,
+    decisive: Callable[[Floats], Sequence[float]] | None = None,
     threads: int = 1,
 ) -> Floats:
-    """Redraw for all questions together until every p is clearly on one side of alpha.
+    """Redraw for all questions together until every decisive p is clear of alpha.
 
     Parameters
     ----------
@@ -191,8 +191,9 @@ def draw_until_clear(
     sizes : tuple of int
         Numbers of draws at which to look; the last ends it. The number is chosen by how far the
         p-values lie from alpha, so the level is kept up to the Monte Carlo error that is reported.
-    hardest : callable, optional
-        Gives further p-values that must be clear too, such as adjusted ones.
+    decisive : callable, optional
+        Gives, from the draws, the p-values that must be clear, such as adjusted ones; each
+        question's own by default.
     threads : int
         Questions drawn for side by side; draws do not depend on it.
 
@@ -210,8 +211,11 @@ def draw_until_clear(
                 for q, key in zip(questions, each, strict=True)
             ]
             draws = np.vstack([draws, np.column_stack([w.result() for w in waiting])])
-        found = [calibrated_p(q.likelihood_ratio, draws[:, j]) for j, q in enumerate(questions)]
-        found += list(hardest(draws)) if hardest is not None else []
+        found = (
+            [calibrated_p(q.likelihood_ratio, draws[:, j]) for j, q in enumerate(questions)]
+            if decisive is None
+            else decisive(draws)
+        )
         error = math.sqrt(alpha * (1.0 - alpha) / size)
         if all(abs(p - alpha) > _CLEAR * error for p in found):
             break

@@ -155,6 +155,7 @@ def conclude(
         adjustment=(asked or control).adjustment,
         absolute_effects=gains,
         flag=flag,
+        p_beside_curve=claim.p_beside_curve,
         p_spline=_shape_p(pair, "interaction"),
         p_bend=_shape_p(pair, "association"),
         penalised=test is not None and test.question.penalised,
@@ -181,8 +182,11 @@ def _claim(
     if asked.test is None or data is None:
         return Claim(design, not_fitted=asked.failure)
     test = asked.test
-    claim = Claim(design, asked.p_adjusted, test.p, gate_open=open_gate or asked.stage == 1)
-    if claim.p_adjusted is None or not (claim.p_adjusted < alpha and test.p < alpha):
+    claim = Claim(
+        design, asked.p_adjusted, test.p, asked.p_beside_curve, asked.curve_failure,
+        gate_open=open_gate or asked.stage == 1,
+    )  # fmt: skip
+    if not claim.alive(alpha):
         return claim
     by_arm = design == "observational"
     return replace(
@@ -197,8 +201,8 @@ def _withheld(claim: Claim, control: Question, alpha: float) -> list[str]:
     """Reasons worth saying: not that a test simply was not significant."""
     if claim.design.startswith("single"):
         return [control.failure] if control.failure else []
-    alive = claim.p_adjusted is None or claim.p_adjusted < alpha
-    return list(reasons_against(claim, alpha)) if alive else []
+    told = claim.p_adjusted is None or claim.p_adjusted < alpha or claim.alive(alpha)
+    return list(reasons_against(claim, alpha)) if told else []
 
 
 def _status(

@@ -1,6 +1,7 @@
 """Curves beside the straight line: does the effect bend, and does a bent effect differ by arm.
 
 Restricted cubic splines, second to the linear tests: recorded, shown, and never a way to a claim.
+One of them can only take a claim away: the interaction asked again beside a curved own effect.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from biomarker.evidence.calibration import Nested, bootstrap_likelihood_ratio, c
 from biomarker.evidence.interaction import interaction_columns, regression_of
 from biomarker.resampling import TaskKey
 
-__all__ = ["ShapeTest", "ask_bend", "ask_spline_interaction", "shape_test", "spline_columns"]
+__all__ = [
+    "ShapeTest",
+    "ask_bend",
+    "ask_interaction_beside_curve",
+    "ask_spline_interaction",
+    "shape_test",
+    "spline_columns",
+]
 
 Floats = npt.NDArray[np.float64]
 
 _DRAWS = 999
 _MANY_EVENTS = 60
+_FEW_VALUES = 5  # up to here a level each says more than a curve
 _KNOTS = {3: (0.10, 0.50, 0.90), 4: (0.05, 0.35, 0.65, 0.95)}
 
 
@@ -77,7 +86,11 @@ def spline_columns(marker: Floats, n_knots: int) -> Floats:
     >>> spline_columns(np.arange(11.0), 3)[:, 0].round(3).tolist()[:4]
     [0.0, 0.0, 0.016, 0.125]
     """
-    t = np.quantile(marker, _KNOTS[n_knots])
+    return _spline(marker, np.quantile(marker, _KNOTS[n_knots]))
+
+
+def _spline(marker: Floats, t: Floats) -> Floats:
+    """The bent columns at given knots."""
     if np.any(np.diff(t) <= 1e-9 * max(1.0, float(np.ptp(marker)))):
         raise NotEstimableError("marker must take enough values for a curve; got knots that meet.")
 
@@ -97,8 +110,63 @@ def spline_columns(marker: Floats, n_knots: int) -> Floats:
 def _bent(data: AnalysisSet) -> Floats:
     if data.df != 1 or not data.graded:
         raise NotEstimableError(f"{data.marker} must be continuous or graded for a curve.")
-    bent = spline_columns(data.marker_columns[:, 0], 4 if data.event.sum() >= _MANY_EVENTS else 3)
+    bent = spline_columns(data.marker_columns[:, 0], _n_knots(data))
     return bent - bent.mean(axis=0)
+
+
+def _n_knots(data: AnalysisSet) -> int:
+    return 4 if data.event.sum() >= _MANY_EVENTS else 3
+
+
+def _own_curve(data: AnalysisSet) -> Floats:
+    """Columns that free a marker's own effect from the line, whatever values it takes.
+
+    A level each where there are few values; knots among the distinct values where a crowd at one
+    value, such as a detection limit, makes the ordinary knots meet.
+    """
+    marker = data.marker_columns[:, 0]
+    values = np.unique(marker)
+    if len(values) <= _FEW_VALUES:
+        columns = (marker[:, None] == values[1:-1]).astype(np.float64)
+    else:
+        try:
+            columns = spline_columns(marker, _n_knots(data))
+        except NotEstimableError:
+            columns = _spline(marker, np.quantile(values, _KNOTS[3]))
+    return np.asarray(columns - columns.mean(axis=0))
+
+
+def ask_interaction_beside_curve(data: AnalysisSet, adjust_arm: bool = False) -> Nested | None:
+    """Ask the linear interaction again, with the marker's own effect as a curve in both models.
+
+    A marker whose own effect bends, or that travels with a strong prognostic one, is misdrawn by a
+    line; outcomes redrawn from that line spread the interaction too little.
+
+    Parameters
+    ----------
+    data : AnalysisSet
+    adjust_arm : bool
+        As in :func:`biomarker.evidence.interaction.ask_interaction`.
+
+    Returns
+    -------
+    Nested or None
+        None where there is nothing to bend: levels without an order, or two values.
+
+    Raises
+    ------
+    NotEstimableError
+        If a fit has no maximum.
+    """
+    if data.df != 1 or not data.graded:
+        return None
+    curve = _own_curve(data)
+    if curve.shape[1] == 0:
+        return None
+    null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
+    X = np.column_stack([null, curve, tested])
+    n_null = X.shape[1] - tested.shape[1]
+    return Nested.ask(regression_of(data), X, n_null, data.places, data.n_rows)
 
 
 def ask_spline_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:

@@ -8,6 +8,7 @@ two together.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from scipy.stats import chi2
 from biomarker.errors import NotEstimableError
 from biomarker.evidence import assess
 from biomarker.evidence.analysis_set import AnalysisSet
-from biomarker.evidence.calibration import Nested, surely_quiet
+from biomarker.evidence.calibration import surely_quiet
 from biomarker.evidence.family import Question, adjust
 from biomarker.evidence.interaction import ask_interaction, interaction_test, regression_of
 from biomarker.evidence.multiplicity import Ledger
 from biomarker.evidence.robustness import p_without_influential, same_sign_on_ranks
+from biomarker.evidence.shape import ask_interaction_beside_curve
 from biomarker.resampling import spawn
 from experiments.cells import Parts, Row, rate_row, replicates
 from experiments.e02_false_claims.trials import Design, analysis_sets, cohort_of, draw
@@ -58,23 +60,38 @@ def one_claim(design: Design, b: int, seed: int) -> tuple[bool, bool, bool, bool
     asymptotic = question.p_asymptotic < ALPHA
     if surely_quiet([question], b, [KEY], ALPHA):
         return asymptotic, False, False, True, events
-    return asymptotic, *judged(data, question, b), True, events
+    ((asked, claimed),) = judge([data], b)
+    assert asked.test is not None
+    return asymptotic, asked.test.p < ALPHA, claimed, True, events
 
 
-def judged(data: AnalysisSet, question: Nested, b: int) -> tuple[bool, bool]:
-    """Calibrated p below alpha, and whether every rule of a claim is met: ``assess`` without words.
+def ask(data: AnalysisSet) -> Question:
+    """One marker's interaction as ``assess`` asks it."""
+    return Question(
+        "interaction", data.marker, "os", data.marker, ask_interaction(data),
+        partial(ask_interaction_beside_curve, data),
+    )  # fmt: skip
+
+
+def judge(sets: list[AnalysisSet], b: int) -> list[tuple[Question, bool]]:
+    """Each marker's question and whether every rule of a claim is met: ``assess`` without words.
 
     A test holds it to ``assess``.
     """
-    asked = Question("interaction", data.marker, "os", data.marker, nested=question)
-    adjust([asked], Ledger(), "", b, ALPHA)
+    asked = [ask(data) for data in sets]
+    adjust(asked, Ledger(), "", b, ALPHA)
+    return [
+        (question, _claimed(data, question, b)) for data, question in zip(sets, asked, strict=True)
+    ]
+
+
+def _claimed(data: AnalysisSet, asked: Question, b: int) -> bool:
     test = asked.test
     assert test is not None
     assert asked.p_adjusted is not None
-    if not (test.p < ALPHA and asked.p_adjusted < ALPHA):
-        return test.p < ALPHA, False
-    without = p_without_influential(data, test, b, ALPHA)
-    return True, without < ALPHA and same_sign_on_ranks(data, test)
+    if not (test.p < ALPHA and asked.p_adjusted < ALPHA) or asked.curve_failure:
+        return False
+    return p_without_influential(data, test, b, ALPHA) < ALPHA and same_sign_on_ranks(data, test)
 
 
 def claims(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
@@ -154,22 +171,20 @@ def families() -> list[Design]:
 def one_family(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
     """Any claim; any adjusted p below alpha; any unadjusted asymptotic p below alpha."""
     drawn = draw(design, spawn(seed, "row 8", repr(design), b))
-    questions = [ask_interaction(data) for data in analysis_sets(design, drawn)]
+    sets = analysis_sets(design, drawn)
+    questions = [ask_interaction(data) for data in sets]
     loose = any(q.p_asymptotic < ALPHA for q in questions)
     if surely_quiet(questions, b, [KEY] * len(questions), ALPHA):
         return False, False, loose
-    verdicts = assess(cohort_of(design, drawn), None, ALPHA, random_state=b, curves=False)
-    adjusted = any(v.p_adjusted is not None and v.p_adjusted < ALPHA for v in verdicts)
-    return any(v.claimed for v in verdicts), adjusted, loose
+    found = judge(sets, b)
+    adjusted = any(q.p_adjusted is not None and q.p_adjusted < ALPHA for q, _ in found)
+    return any(claimed for _, claimed in found), adjusted, loose
 
 
 def one_discovery(design: Design, b: int, seed: int) -> tuple[float, bool]:
     """Share of false discoveries of Benjamini and Hochberg at 5%; marker m0 may be a true one."""
     drawn = draw(design, spawn(seed, "discovery", repr(design), b))
-    asked = [
-        Question("interaction", data.marker, "os", data.marker, nested=ask_interaction(data))
-        for data in analysis_sets(design, drawn)
-    ]
+    asked = [ask(data) for data in analysis_sets(design, drawn)]
     adjust(asked, Ledger(), "", b, ALPHA)
     found = [q.p_false_discovery is not None and q.p_false_discovery < ALPHA for q in asked]
     false = sum(found) - (found[0] if design.ratio != 1.0 else 0)

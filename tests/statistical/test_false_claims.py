@@ -12,6 +12,7 @@ from biomarker.evidence import assess
 from biomarker.evidence.analysis_set import analysis_set
 from biomarker.resampling import spawn
 from experiments.e02_false_claims.claims import (
+    judge,
     one_claim,
     one_discovery,
     one_family,
@@ -56,6 +57,21 @@ def test_the_shortcut_decides_as_the_procedure_does():
         assert claimed == verdict.claimed
 
 
+def test_the_shortcut_decides_on_a_family_as_the_procedure_does():
+    """Five markers of which some differ: the same adjusted p-values and claims."""
+    kinds = ("normal", "lognormal", "normal", "binary", "normal")
+    design = Design(160, 0.7, 0.5, kinds, 0.5, ratio=0.3)
+    drawn = draw(design, np.random.default_rng(8))
+    verdicts = assess(cohort_of(design, drawn), None, random_state=4, curves=False)
+    found = judge(analysis_sets(design, drawn), 4)
+    assert any(v.claimed for v in verdicts)
+    assert any(v.p_beside_curve is not None for v in verdicts)
+    for verdict, (question, claimed) in zip(verdicts, found, strict=True):
+        assert verdict.p_adjusted == question.p_adjusted
+        assert verdict.p_beside_curve == question.p_beside_curve
+        assert verdict.claimed == claimed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "design",
@@ -85,6 +101,18 @@ def test_five_correlated_markers_are_one_family():
     assert at_most(found[:, 1].sum(), 80)
     assert at_most(found[:, 0].sum(), 80)
     assert at_least(found[:, 2].sum(), 80, 0.15)
+
+
+@pytest.mark.slow
+def test_a_skewed_marker_beside_a_strong_one_is_not_called_different():
+    """Correlation .7: the line alone rejects in a tenth or more of these cohorts.
+
+    Its own effect is a logarithm, drawn as a line; beside a curve the adjusted p stays at 5%.
+    """
+    design = Design(120, 0.6, 1.0, ("normal", "lognormal", "normal", "lognormal", "normal"), 0.7)
+    found = np.array([one_family(design, b, 1) for b in range(120)])
+    assert at_most(found[:, 1].sum(), 120)
+    assert at_most(found[:, 0].sum(), 120)
 
 
 @pytest.mark.slow

@@ -64,6 +64,9 @@ def test_codes_of_one_arm(design: Any, p: float | None, code: str) -> None:
     ("missing", "reason"),
     [
         ({"p_calibrated": 0.2}, "not significant"),
+        ({"p_beside_curve": 0.2}, "own effect may curve (p .200"),
+        ({"p_beside_curve": 0.01, "p_adjusted": 0.06}, "may curve (p .010, adjusted .060"),
+        ({"curve_failure": "no maximum"}, "may curve (no maximum)"),
         ({"p_without_influential": 0.2}, "most influential"),
         ({"p_without_influential": None}, "most influential"),
         ({"same_sign_on_ranks": False}, "ranks"),
