@@ -86,7 +86,11 @@ def spline_columns(marker: Floats, n_knots: int) -> Floats:
     >>> spline_columns(np.arange(11.0), 3)[:, 0].round(3).tolist()[:4]
     [0.0, 0.0, 0.016, 0.125]
     """
-    return _spline(marker, np.quantile(marker, _KNOTS[n_knots]))
+    return _spline(marker, _knots(marker, n_knots))
+
+
+def _knots(values: Floats, n_knots: int) -> Floats:
+    return np.asarray(np.quantile(values, _KNOTS[n_knots]), dtype=np.float64)
 
 
 def _spline(marker: Floats, t: Floats) -> Floats:
@@ -132,7 +136,7 @@ def _own_curve(data: AnalysisSet) -> Floats:
         try:
             columns = spline_columns(marker, _n_knots(data))
         except NotEstimableError:
-            columns = _spline(marker, np.quantile(values, _KNOTS[3]))
+            columns = _spline(marker, _knots(values, 3))
     return np.asarray(columns - columns.mean(axis=0))
 
 

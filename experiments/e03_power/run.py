@@ -20,7 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
+from biomarker.errors import NotEstimableError
 from biomarker.evidence import Verdict, assess
+from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.calibration import surely_quiet
+from biomarker.evidence.interaction import ask_interaction
 from biomarker.evidence.power import interaction_power
 from biomarker.resampling import spawn
 from experiments.cells import Row, rate_row
@@ -57,9 +61,16 @@ def cells() -> dict[str, tuple[Design, float | None]]:
 
 def outcome(design: Design, trials: Trials, seed: int) -> Outcome:
     """Run the procedure on one trial: what became of the claim, and the number of events."""
-    verdict = assess(cohort(design, trials, 0), ("marker",), ALPHA, random_state=seed)[0]
-    assert isinstance(verdict, Verdict)
-    return fate(verdict), verdict.events_treated + verdict.events_control
+    events = int(trials.event.sum())
+    patients = cohort(design, trials, 0)
+    try:
+        question = ask_interaction(analysis_set(patients, "marker", "os"))
+    except NotEstimableError:
+        return "not estimable", events
+    if surely_quiet([question], seed, ("interaction", "os"), ALPHA):
+        return "calibrated p", events
+    (verdict,) = assess(patients, ("marker",), ALPHA, random_state=seed, curves=False)
+    return fate(verdict), events
 
 
 def fate(verdict: Verdict) -> str:
@@ -70,7 +81,7 @@ def fate(verdict: Verdict) -> str:
         return "not estimable"
     if not verdict.p_interaction < ALPHA:
         return "calibrated p"
-    rules = {"influential": "influence", "ranks": "ranks"}
+    rules = {"may curve": "own effect as a curve", "influential": "influence", "ranks": "ranks"}
     return next((rule for word, rule in rules.items() if word in verdict.reason), "other")
 
 
