@@ -24,6 +24,8 @@ _SOURCE = (
 _FAMILY = {
     "interaction": "does the effect of treatment differ by the marker",
     "association": "does the marker go with the outcome under control, or in the only arm",
+    "interaction_spline": "does the effect of treatment differ along a curve in the marker",
+    "association_bend": "does the association with the outcome bend",
 }
 
 
@@ -302,14 +304,15 @@ def _tests(w: Writer) -> list[tuple[str, ...]]:
         n = "another run" if known is None else _counted(w, known)
         first = row["stage"] == 1
         if row["kind"] == "hypothesis":
-            rows.append((f"Hypothesis written down: {row['family']}", of, "–", "–", "recorded"))
+            asked = _FAMILY[row["family"]]
+            rows.append((f"Hypothesis written down: {asked}", of, "–", "–", "recorded"))
             continue
         result = (
             "not fitted"
             if row["p"] is None
             else f"p {w.take('ledger.json', f'/{i}/p', 'p')}, unadjusted"
         )
-        asked = _FAMILY.get(row["family"], row["family"])
+        asked = _FAMILY[row["family"]]
         rows.append((f"Test: {asked}", of, n, result, "hypothesis" if first else "exploratory"))
     return rows
 
