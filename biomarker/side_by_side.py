@@ -7,12 +7,30 @@ to the task.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["other_workers", "side_by_side", "workers_are_set"]
+__all__ = [
+    "Progress",
+    "Task",
+    "one_thread",
+    "other_workers",
+    "run_tasks",
+    "side_by_side",
+    "workers_are_set",
+]
+
+Progress = Callable[[int, int], None]
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
+
+# Worker processes import everything anew, which takes seconds.
+_WORKERS_PAY_FROM_SECONDS = 8.0
+
+# Once started, joblib keeps its workers for the process: later calls need not weigh their start.
+_workers = {"started": False}
 
 
 @dataclass(frozen=True)
@@ -119,3 +137,54 @@ def _quietly(run: Callable[..., Any], *words: Any) -> tuple[Exception | None, An
             return None, run(*words)
     except Exception as error:
         return error, None
+
+
+def run_tasks(tasks: list[Task], n_jobs: int, progress: Progress | None) -> list[Any]:
+    """Every task, in order, in this process or several.
+
+    The first is done here: where the others would take less time than workers need to start,
+    they are done here too. Other workers that the caller has set get every task. Where a task is
+    done never changes its result.
+    """
+    done: list[Any] = []
+    if not workers_are_set() and (n_jobs == 1 or not _workers["started"]):
+        # Finding the loaded thread pools costs more than a small fit: once for all tasks.
+        with one_thread():
+            began = time.perf_counter()
+            done = _collect((run(*words) for run, words in tasks[:1]), 0, len(tasks), progress)
+            rest = (time.perf_counter() - began) * (len(tasks) - 1)
+            if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
+                here = (run(*words) for run, words in tasks[1:])
+                return done + _collect(here, 1, len(tasks), progress)
+    if not workers_are_set():
+        _workers["started"] = True
+    calls = [(run, *words) for run, words in tasks[len(done) :]]
+    results = side_by_side(_limited, calls, n_jobs)
+    return done + _collect(results, len(done), len(tasks), progress)
+
+
+def _collect(
+    results: Iterable[Any], before: int, total: int, progress: Progress | None
+) -> list[Any]:
+    """Gather finished tasks in order, telling the callback."""
+    outputs = []
+    for output in results:
+        outputs.append(output)
+        if progress is not None:
+            progress(before + len(outputs), total)
+    return outputs
+
+
+def _limited(run: Callable[..., Any], *words: Any) -> Any:
+    """One task in a worker process, held to one thread."""
+    with one_thread():
+        return run(*words)
+
+
+def one_thread() -> contextlib.AbstractContextManager[Any]:
+    """Hold numerical libraries to one thread: folds run side by side, and results stay the same."""
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return contextlib.nullcontext()
+    return threadpool_limits(limits=1)

@@ -13,7 +13,7 @@ from biomarker.cohort import Cohort
 from biomarker.explain.attribution import Attribution
 from biomarker.models.pipeline import EncodedModel
 from biomarker.outcomes import TimeUnit
-from biomarker.validation.nested import NestedResult
+from biomarker.validation.nested_result import NestedResult
 from pipelines.evidence import Evidence
 from pipelines.summary import CohortSummary
 

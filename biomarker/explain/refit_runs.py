@@ -22,8 +22,8 @@ from biomarker.explain.refits import (
     membership,
 )
 from biomarker.resampling import bootstrap_indices, spawn
-from biomarker.side_by_side import side_by_side, workers_are_set
-from biomarker.validation.nested import NestedResult, one_thread
+from biomarker.side_by_side import one_thread, side_by_side, workers_are_set
+from biomarker.validation.nested_result import NestedResult
 
 __all__ = ["fold_calls", "permuted_rows", "run_block", "run_blocks"]
 

@@ -3,7 +3,7 @@
 from biomarker._lazy import lazy_names
 
 _HOMES = {
-    "NestedResult": "biomarker.validation.nested",
+    "NestedResult": "biomarker.validation.nested_result",
     "OptimismResult": "biomarker.validation.optimism",
     "PerformanceEstimate": "biomarker.validation.performance",
     "nested_cross_validation": "biomarker.validation.nested",

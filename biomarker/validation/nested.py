@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,22 +10,11 @@ import numpy.typing as npt
 
 from biomarker.errors import NotEstimableError
 from biomarker.outcomes import check_survival_outcome
-from biomarker.resampling import Fold, make_folds, repeated_folds, spawn
-from biomarker.side_by_side import side_by_side, workers_are_set
-from biomarker.validation.performance import (
-    PerformanceEstimate,
-    response_performance,
-    survival_performance,
-)
-from biomarker.validation.procedure import (
-    Build,
-    FitCall,
-    Kind,
-    Params,
-    Procedure,
-    TunedFit,
-    check_grid,
-)
+from biomarker.resampling import repeated_folds
+from biomarker.side_by_side import Progress, Task, one_thread, run_tasks
+from biomarker.validation.nested_result import NestedResult, assemble
+from biomarker.validation.outer_fold import final_fit, outer_fold, training_groups
+from biomarker.validation.procedure import Build, Kind, Params, Procedure, TunedFit, check_grid
 
 __all__ = [
     "NestedResult",
@@ -39,99 +25,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Recorder = Callable[[dict[str, Any], int, npt.NDArray[np.intp]], None]
-Progress = Callable[[int, int], None]
-
-# Thirds of the training patients' risk: low, middle, high.
-_CUT_LEVELS = (1.0 / 3.0, 2.0 / 3.0)
-
-# Worker processes import everything anew, which takes seconds.
-_WORKERS_PAY_FROM_SECONDS = 8.0
-
-# Once started, joblib keeps its workers for the process: later calls need not weigh their start.
-_workers = {"started": False}
-
-_Task = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class NestedResult:
-    """Out-of-fold predictions of every repeat, how they were made, and how good they are.
-
-    Attributes
-    ----------
-    kind : str
-        "survival" or "response".
-    folds : tuple of tuple of (train, test)
-        Row numbers per repeat and fold.
-    risk : ndarray, shape (n_repeats, n_patients)
-        Out-of-fold risk (for a response: its probability). Risks of different folds come from
-        different fits and must not be ranked against each other.
-    survival : ndarray, shape (n_repeats, n_patients, n_times), or None
-    horizon_survival : ndarray, shape (n_repeats, n_patients, n_horizons), or None
-    response : ndarray, shape (n_repeats, n_patients), or None
-    times, horizons : ndarray
-    tau : float or None
-    chosen_params : tuple of tuple of dict
-        Per repeat and fold.
-    inner_scores : tuple of tuple of tuple
-        Inner score of each grid entry per repeat and fold; None where not tuned or not estimable.
-    risk_group : ndarray of int, shape (n_repeats, n_patients)
-        0 low, 1 middle, 2 high, by the cuts of the patient's own training fold.
-    risk_cuts : ndarray, shape (n_repeats, n_splits, 2)
-        Thirds of the training patients' risks.
-    n_fits, n_failed : int
-        Calls of ``fit``, and those not estimable.
-    performance : tuple of PerformanceEstimate
-    n_patients : int
-        Distinct patients (groups where given, else rows).
-    """
-
-    kind: Kind
-    folds: tuple[tuple[Fold, ...], ...] = field(repr=False)
-    risk: Floats = field(repr=False)
-    survival: Floats | None = field(repr=False)
-    horizon_survival: Floats | None = field(repr=False)
-    response: Floats | None = field(repr=False)
-    times: Floats = field(repr=False)
-    horizons: Floats
-    tau: float | None
-    chosen_params: tuple[tuple[dict[str, Any], ...], ...] = field(repr=False)
-    inner_scores: tuple[tuple[tuple[float | None, ...], ...], ...] = field(repr=False)
-    risk_group: npt.NDArray[np.intp] = field(repr=False)
-    risk_cuts: Floats = field(repr=False)
-    n_fits: int
-    n_failed: int
-    performance: tuple[PerformanceEstimate, ...] = field(repr=False)
-    n_patients: int
-
-    def estimate(self, metric: str, horizon: float | None = None) -> PerformanceEstimate:
-        """The performance estimate of a metric (at a horizon, where it has several)."""
-        found = [
-            p
-            for p in self.performance
-            if p.metric == metric and (horizon is None or p.horizon == horizon)
-        ]
-        if len(found) != 1:
-            known = sorted({p.metric for p in self.performance})
-            raise KeyError(
-                f"metric and horizon must name one estimate; got {len(found)} for {metric!r}. "
-                f"Known metrics: {', '.join(known)}."
-            )
-        return found[0]
-
-
-@dataclass(frozen=True)
-class _FoldOutput:
-    """What one outer fold sends back: plain arrays, no model."""
-
-    risk: Floats
-    survival: Floats | None
-    cuts: Floats
-    params: dict[str, Any]
-    scores: tuple[float | None, ...]
-    calls: tuple[FitCall, ...]
-    n_failed: int
-    perturbed: Floats
 
 
 def nested_cross_validation(
@@ -312,20 +205,20 @@ def _validate(
     asked = np.union1d(moments, marks)
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
     cells = list(repeated_folds(n_splits, n_repeats, patient, labels, seed))
-    parts = _training_groups(n_training_groups, patient, labels, seed)
-    tasks: list[_Task] = [
-        (_outer_fold, (procedure, X, y, labels, patient, asked, repeat, number, fold, parts))
+    parts = training_groups(n_training_groups, patient, labels, seed)
+    tasks: list[Task] = [
+        (outer_fold, (procedure, X, y, labels, patient, asked, repeat, number, fold, parts))
         for repeat, number, fold in cells
     ]
     if refit:
-        tasks.append((_final_fit, (procedure, X, y, labels, patient)))
-    outputs = _run(tasks, n_jobs, progress)
+        tasks.append((final_fit, (procedure, X, y, labels, patient)))
+    outputs = run_tasks(tasks, n_jobs, progress)
     if recorder is not None:
         for output in outputs:
             for call in output.calls:
                 recorder(dict(call.params), call.seed, call.rows)
     tuned = outputs.pop() if refit else None
-    result = _assemble(kind, y, cells, outputs, moments, marks, asked, tau, patient, n_splits)
+    result = assemble(kind, y, cells, outputs, moments, marks, asked, tau, patient, n_splits)
     return result, tuned
 
 
@@ -374,7 +267,7 @@ def select_and_refit(
     patient = None if groups is None else np.asarray(groups)
     procedure = Procedure(build, check_grid(grid), kind, moments, n_inner, seed)
     with one_thread():
-        tuned = _final_fit(procedure, X, y, labels, patient)
+        tuned = final_fit(procedure, X, y, labels, patient)
     if recorder is not None:
         for call in tuned.calls:
             recorder(dict(call.params), call.seed, call.rows)
@@ -427,227 +320,3 @@ def _time_frame(
         return np.zeros(0), None
     moments = safe_time_grid(y).times if times is None else check_times(times)
     return moments, default_tau(y) if tau is None else float(tau)
-
-
-def _run(tasks: list[_Task], n_jobs: int, progress: Progress | None) -> list[Any]:
-    """Every task, in order, in this process or several.
-
-    The first is done here: where the others would take less time than workers need to start,
-    they are done here too. Other workers that the caller has set get every task. Where a task is
-    done never changes its result.
-    """
-    done: list[Any] = []
-    if not workers_are_set() and (n_jobs == 1 or not _workers["started"]):
-        # Finding the loaded thread pools costs more than a small fit: once for all tasks.
-        with one_thread():
-            began = time.perf_counter()
-            done = _collect((run(*words) for run, words in tasks[:1]), 0, len(tasks), progress)
-            rest = (time.perf_counter() - began) * (len(tasks) - 1)
-            if n_jobs == 1 or rest < _WORKERS_PAY_FROM_SECONDS:
-                here = (run(*words) for run, words in tasks[1:])
-                return done + _collect(here, 1, len(tasks), progress)
-    if not workers_are_set():
-        _workers["started"] = True
-    calls = [(run, *words) for run, words in tasks[len(done) :]]
-    results = side_by_side(_limited, calls, n_jobs)
-    return done + _collect(results, len(done), len(tasks), progress)
-
-
-def _collect(
-    results: Iterable[Any], before: int, total: int, progress: Progress | None
-) -> list[Any]:
-    """Gather finished tasks in order, telling the callback."""
-    outputs = []
-    for output in results:
-        outputs.append(output)
-        if progress is not None:
-            progress(before + len(outputs), total)
-    return outputs
-
-
-def _limited(run: Callable[..., Any], *words: Any) -> Any:
-    """One task in a worker process, held to one thread."""
-    with one_thread():
-        return run(*words)
-
-
-def _final_fit(
-    procedure: Procedure,
-    X: Floats,
-    y: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
-    groups: npt.NDArray[Any] | None,
-) -> TunedFit:
-    """Tune and fit on every patient."""
-    return procedure.fit(X, y, np.arange(len(y)), labels, groups, "final")
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Hold numerical libraries to one thread: folds run side by side, and results stay the same."""
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(limits=1)
-
-
-def _outer_fold(
-    procedure: Procedure,
-    X: Floats,
-    y: npt.NDArray[Any],
-    labels: npt.NDArray[Any],
-    groups: npt.NDArray[Any] | None,
-    asked: Floats,
-    repeat: int,
-    number: int,
-    fold: Fold,
-    parts: Sequence[npt.NDArray[np.intp]],
-) -> _FoldOutput:
-    """Tune and refit on the training patients, predict the test patients."""
-    train, test = fold
-    tuned = procedure.fit(X, y, train, labels, groups, "outer", repeat, number)
-    model = tuned.model
-    if procedure.kind == "survival":
-        risk = np.asarray(model.predict_risk(X[test]), dtype=np.float64)
-        known = np.asarray(model.predict_risk(X[train]), dtype=np.float64)
-        survival = np.asarray(model.predict_survival(X[test], asked), dtype=np.float64)
-    else:
-        risk = np.asarray(model.predict_response(X[test]), dtype=np.float64)
-        known = np.asarray(model.predict_response(X[train]), dtype=np.float64)
-        survival = None
-    perturbed, calls, failed = _perturb(
-        procedure, tuned, X, y, fold, parts if repeat == 0 else (), number
-    )
-    cuts = np.asarray(np.quantile(known, _CUT_LEVELS), dtype=np.float64)
-    return _FoldOutput(
-        risk,
-        survival,
-        cuts,
-        tuned.params,
-        tuned.scores,
-        (*tuned.calls, *calls),
-        tuned.n_failed + failed,
-        perturbed,
-    )
-
-
-def _training_groups(
-    n_parts: int, patient: npt.NDArray[Any] | None, labels: npt.NDArray[Any], seed: int
-) -> tuple[npt.NDArray[np.intp], ...]:
-    """Parts of the cohort to leave out of training, the same for every outer fold."""
-    if n_parts == 0:
-        return ()
-    folds = make_folds(n_parts, patient, labels, spawn(seed, "training groups"))
-    return tuple(part for _, part in folds)
-
-
-def _perturb(
-    procedure: Procedure,
-    tuned: TunedFit,
-    X: Floats,
-    y: npt.NDArray[Any],
-    fold: Fold,
-    parts: Sequence[npt.NDArray[np.intp]],
-    number: int,
-) -> tuple[Floats, list[FitCall], int]:
-    """Risk of the test patients from training without each part; NaN where not estimable."""
-    train, test = fold
-    risks = np.full((len(parts), len(test)), np.nan)
-    calls: list[FitCall] = []
-    failed = 0
-    for part, left_out in enumerate(parts):
-        rows = np.setdiff1d(train, left_out)
-        try:
-            model = procedure.refit(X, y, rows, tuned.params, calls, "outer", 0, number, part)
-            if procedure.kind == "survival":
-                risks[part] = model.predict_risk(X[test])
-            else:
-                risks[part] = model.predict_response(X[test])
-        except NotEstimableError:
-            failed += 1
-    return risks, calls, failed
-
-
-def _assemble(
-    kind: Kind,
-    y: npt.NDArray[Any],
-    cells: list[tuple[int, int, Fold]],
-    outputs: list[_FoldOutput],
-    times: Floats,
-    horizons: Floats,
-    asked: Floats,
-    tau: float | None,
-    groups: npt.NDArray[Any] | None,
-    n_splits: int,
-) -> NestedResult:
-    """Put the folds' predictions where their patients are, and judge them."""
-    n, n_repeats = len(y), cells[-1][0] + 1
-    risk = np.full((n_repeats, n), np.nan)
-    group = np.zeros((n_repeats, n), dtype=np.intp)
-    cuts = np.empty((n_repeats, n_splits, len(_CUT_LEVELS)))
-    curves = np.full((n_repeats, n, len(asked)), np.nan)
-    perturbed = np.full((len(outputs[0].perturbed), n), np.nan)
-    for (repeat, number, (_, test)), output in zip(cells, outputs, strict=True):
-        risk[repeat, test] = output.risk
-        group[repeat, test] = np.searchsorted(output.cuts, output.risk, side="left")
-        cuts[repeat, number] = output.cuts
-        if repeat == 0:
-            perturbed[:, test] = output.perturbed
-        if output.survival is not None:
-            curves[repeat, test] = output.survival
-    per_repeat = [cells[r * n_splits : (r + 1) * n_splits] for r in range(n_repeats)]
-    folds = tuple(tuple(fold for _, _, fold in repeat) for repeat in per_repeat)
-    survival = horizon_survival = response = None
-    if kind == "survival":
-        at, mark = np.searchsorted(asked, times), np.searchsorted(asked, horizons)
-        survival, horizon_survival = curves[:, :, at], curves[:, :, mark]
-        null = _null_curves(y, cells, asked, n_repeats)
-        performance = survival_performance(
-            y,
-            folds,
-            risk,
-            perturbed,
-            survival,
-            null[:, :, at],
-            times,
-            horizon_survival,
-            null[:, :, mark],
-            horizons,
-            float(tau or 0.0),
-            groups,
-        )
-    else:
-        response = risk
-        performance = response_performance(y, folds, response, perturbed, groups)
-    chunk = [outputs[r * n_splits : (r + 1) * n_splits] for r in range(n_repeats)]
-    return NestedResult(
-        kind=kind,
-        folds=folds,
-        risk=risk,
-        survival=survival,
-        horizon_survival=horizon_survival,
-        response=response,
-        times=times,
-        horizons=horizons,
-        tau=tau,
-        chosen_params=tuple(tuple(o.params for o in part) for part in chunk),
-        inner_scores=tuple(tuple(o.scores for o in part) for part in chunk),
-        risk_group=group,
-        risk_cuts=cuts,
-        n_fits=sum(len(o.calls) for o in outputs),
-        n_failed=sum(o.n_failed for o in outputs),
-        performance=tuple(performance),
-        n_patients=n if groups is None else len(np.unique(groups)),
-    )
-
-
-def _null_curves(
-    y: npt.NDArray[Any], cells: list[tuple[int, int, Fold]], asked: Floats, n_repeats: int
-) -> Floats:
-    """Kaplan-Meier of each patient's training fold: the prediction that ignores the patient."""
-    from biomarker.survival.curves import kaplan_meier
-
-    curves = np.empty((n_repeats, len(y), len(asked)))
-    for repeat, _, (train, test) in cells:
-        curves[repeat, test] = kaplan_meier(y[train]).survival_at(asked)
-    return curves

@@ -14,7 +14,8 @@ from biomarker.metrics.calibration_measures import calibration, response_calibra
 from biomarker.metrics.discrimination import concordance_index, roc_auc, uno_concordance_index
 from biomarker.metrics.estimate import MetricEstimate, interval
 from biomarker.resampling import bootstrap_indices, spawn
-from biomarker.validation.nested import one_thread, prepare
+from biomarker.side_by_side import one_thread
+from biomarker.validation.nested import prepare
 from biomarker.validation.procedure import Build, Kind, Params, Procedure, check_grid
 
 __all__ = ["OptimismResult", "optimism_corrected"]

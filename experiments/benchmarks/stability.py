@@ -34,7 +34,7 @@ from biomarker.models.pipeline import PipelineBuilder
 from biomarker.outcomes import survival_outcome
 from biomarker.parsing import ParseRule
 from biomarker.resampling import bootstrap_indices, joint_strata, spawn
-from biomarker.validation.nested import one_thread
+from biomarker.side_by_side import one_thread
 from pipelines.refits import resumed_tables
 
 N, MARKERS = 300, 8

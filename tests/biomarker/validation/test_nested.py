@@ -7,7 +7,8 @@ from biomarker.errors import NotEstimableError
 from biomarker.metrics import brier_score, roc_auc, uno_concordance_index
 from biomarker.outcomes import survival_outcome
 from biomarker.survival.censoring import safe_time_grid
-from biomarker.validation import nested, nested_cross_validation, select_and_refit
+from biomarker import side_by_side
+from biomarker.validation import nested_cross_validation, select_and_refit
 
 
 def run(build, cohort, grid=({},), **options):
@@ -61,7 +62,7 @@ def test_brier_is_pooled(quick, survival_cohort):
 
 def test_workers_do_not_change_the_result(quick, response_cohort, monkeypatch):
     """Two processes give the same numbers and the same fits, in the same order."""
-    monkeypatch.setattr(nested, "_WORKERS_PAY_FROM_SECONDS", 0.0)
+    monkeypatch.setattr(side_by_side, "_WORKERS_PAY_FROM_SECONDS", 0.0)
     seen = ([], [])
     results = [
         run(
