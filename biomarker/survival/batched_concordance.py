@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from biomarker.errors import OutcomeError
 from biomarker.outcomes import SurvivalOutcome, check_survival_outcome
-from biomarker.survival.batched_cox import checked_counts
+from biomarker.survival.batched_cox_inputs import checked_counts
 from biomarker.survival.partial_likelihood_inputs import finite_vector
 
 __all__ = ["ConcordanceCounts", "resampled_concordance"]

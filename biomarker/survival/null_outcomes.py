@@ -109,7 +109,7 @@ class NullModel:
         CohortError, OutcomeError
             If an input is malformed.
         """
-        from biomarker.survival.batched_cox import null_coefficients
+        from biomarker.survival.batched_cox_careful import null_coefficients
         from biomarker.survival.partial_likelihood import sort_cohort
 
         outcome = check_survival_outcome(y)

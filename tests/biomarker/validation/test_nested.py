@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from biomarker import side_by_side
 from biomarker.errors import NotEstimableError
 from biomarker.metrics import brier_score, roc_auc, uno_concordance_index
 from biomarker.outcomes import survival_outcome
 from biomarker.survival.censoring import safe_time_grid
-from biomarker import side_by_side
 from biomarker.validation import nested_cross_validation, select_and_refit
 
 
