@@ -10,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.cli import main, power
+from pipelines.cli import main
+from pipelines.cli_generate import power
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "power.md").read_text("utf-8")
