@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from biomarker.cohort import Cohort
@@ -24,12 +23,7 @@ from biomarker.evidence.family import (
 from biomarker.evidence.interaction import ask_interaction
 from biomarker.evidence.multiplicity import Ledger, LedgerRow, dataset_digest, specification
 from biomarker.evidence.prognostic import ask_association
-from biomarker.evidence.shape import (
-    ask_bend,
-    ask_interaction_beside_curve,
-    ask_spline_interaction,
-    shape_test,
-)
+from biomarker.evidence.shape import ask_bend, ask_spline_interaction, shape_test
 from biomarker.evidence.verdict import Design, Verdict
 
 __all__ = ["EvidenceResult", "assess"]
@@ -199,12 +193,11 @@ def _pair(cohort: Cohort, marker: str, endpoint: str, design: Design) -> Pair:
         question = Question(family, marker, endpoint, text, failure=pair.failure)
         if pair.data is not None:
             try:
-                if family == "association":
-                    question.nested = ask_association(pair.data)
-                else:
-                    by_arm = design == "observational"
-                    question.nested = ask_interaction(pair.data, by_arm)
-                    question.beside_curve = partial(ask_interaction_beside_curve, pair.data, by_arm)
+                question.nested = (
+                    ask_interaction(pair.data, adjust_arm=design == "observational")
+                    if family == "interaction"
+                    else ask_association(pair.data)
+                )
             except NotEstimableError as error:
                 question.failure = _first(error)
         pair.questions[family] = question

@@ -8,6 +8,7 @@ draw has the distribution a family-wise correction needs.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,7 @@ class Nested:
     null : Fit
     likelihood_ratio : float
     sampler : Sampler
-        Of the null model.
+        Of the null model, or of a wider one that outcomes are redrawn from.
     penalised : bool
         Whether the plain likelihood has no finite maximum, so that Firth's serves throughout.
     """
@@ -76,8 +77,24 @@ class Nested:
     penalised: bool = False
 
     @classmethod
-    def ask(cls, regression: Regression, X: Floats, n_null: int, rows: Ints, n_rows: int) -> Nested:
+    def ask(
+        cls,
+        regression: Regression,
+        X: Floats,
+        n_null: int,
+        rows: Ints,
+        n_rows: int,
+        wider: Floats | None = None,
+    ) -> Nested:
         """Fit both models; by Firth's penalised likelihood where the plain one is separated.
+
+        Parameters
+        ----------
+        regression, X, n_null, rows, n_rows
+            As above.
+        wider : ndarray, shape (n_patients, n_columns), optional
+            Columns that outcomes are redrawn with, beside the null's: what the null model may have
+            misdrawn. Left out where that fit has no maximum.
 
         Raises
         ------
@@ -97,6 +114,10 @@ class Nested:
             fit, null = regression.fit(X), regression.null_fit(X, n_null)
         ratio = max(0.0, 2.0 * (fit.log_likelihood - null.log_likelihood))
         sampler = regression.sampler(X[:, :n_null], null, rows, n_rows)
+        if wider is not None and wider.shape[1]:
+            columns = np.column_stack([X[:, :n_null], wider])
+            with contextlib.suppress(NotEstimableError):
+                sampler = regression.sampler(columns, regression.fit(columns), rows, n_rows)
         return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler, penalised)
 
     @property

@@ -155,7 +155,6 @@ def conclude(
         adjustment=(asked or control).adjustment,
         absolute_effects=gains,
         flag=flag,
-        p_beside_curve=claim.p_beside_curve,
         p_spline=_shape_p(pair, "interaction"),
         p_bend=_shape_p(pair, "association"),
         penalised=test is not None and test.question.penalised,
@@ -183,12 +182,16 @@ def _claim(
         return Claim(design, not_fitted=asked.failure)
     test = asked.test
     claim = Claim(
-        design, asked.p_adjusted, test.p, asked.p_beside_curve, asked.curve_failure,
-        gate_open=open_gate or asked.stage == 1,
-    )  # fmt: skip
-    if not claim.alive(alpha):
-        return claim
+        design, asked.p_adjusted, test.p, test.p_asymptotic, gate_open=open_gate or asked.stage == 1
+    )
     by_arm = design == "observational"
+    if claim.only_asymptotic(alpha):
+        # Not needed to decide, but a reader who fits the model elsewhere must be told why.
+        return replace(
+            claim, p_without_influential=p_without_influential(data, test, seed, alpha, by_arm)
+        )
+    if claim.p_adjusted is None or not (claim.p_adjusted < alpha and test.p < alpha):
+        return claim
     return replace(
         claim,
         p_without_influential=p_without_influential(data, test, seed, alpha, by_arm),
@@ -201,7 +204,7 @@ def _withheld(claim: Claim, control: Question, alpha: float) -> list[str]:
     """Reasons worth saying: not that a test simply was not significant."""
     if claim.design.startswith("single"):
         return [control.failure] if control.failure else []
-    told = claim.p_adjusted is None or claim.p_adjusted < alpha or claim.alive(alpha)
+    told = claim.p_adjusted is None or claim.p_adjusted < alpha or claim.only_asymptotic(alpha)
     return list(reasons_against(claim, alpha)) if told else []
 
 

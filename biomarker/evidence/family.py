@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from biomarker.cohort import Cohort
-from biomarker.errors import NotEstimableError
 from biomarker.evidence.calibration import Nested, calibrated_p, draw_until_clear
 from biomarker.evidence.interaction import RatioTest, ratio_from_draws
 from biomarker.evidence.multiplicity import (
@@ -30,54 +29,20 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass
 class Question:
-    """One test of one family on its way from data to an adjusted p.
-
-    Attributes
-    ----------
-    beside_curve : callable, optional
-        Asks the same with the marker's own effect as a curve; None where there is nothing to bend.
-        Called only where the plain test alone would carry a claim.
-    p_beside_curve : float or None
-        Its calibrated p; None where it was not asked or could not be fitted.
-    curve_failure : str
-        Why it could not be fitted.
-    p_adjusted : float or None
-        The larger of the two where both were asked.
-    """
+    """One test of one family on its way from data to an adjusted p."""
 
     family: str
     marker: str
     endpoint: str
     specification: str
     nested: Nested | None = None
-    beside_curve: Callable[[], Nested | None] | None = None
     failure: str = ""
     stage: int = 2
     test: RatioTest | None = None
-    p_beside_curve: float | None = None
-    curve_failure: str = ""
     p_adjusted: float | None = None
     p_false_discovery: float | None = None
     adjustment: str = ""
     family_size: int = 0
-
-    @property
-    def p(self) -> float | None:
-        """Calibrated, the larger where it was asked both ways: what the ledger counts."""
-        if self.test is None or self.p_beside_curve is None:
-            return None if self.test is None else self.test.p
-        return max(self.test.p, self.p_beside_curve)
-
-
-@dataclass(frozen=True, eq=False)
-class _Adjusted:
-    """A family's draws, calibrated p-values and what adjustment makes of them, in order."""
-
-    draws: list[Floats]
-    p: Floats
-    p_adjusted: Floats
-    adjustment: list[str]
-    family_size: list[int]
 
 
 _CLAIMS = {"predictive": "interaction", "prognostic": "association"}
@@ -119,94 +84,44 @@ def set_stages(asked: Sequence[Question], book: Ledger, dataset: str) -> None:
 def adjust(
     asked: Sequence[Question], book: Ledger, dataset: str, seed: int, alpha: float, threads: int = 1
 ) -> None:
-    """Draw for a whole family, then adjust stage 1 by Holm and stage 2 by max-T and the ledger.
-
-    Where a test then stands below alpha, the family is asked once more with each marker's own
-    effect as a curve, and the larger adjusted p counts.
-    """
+    """Draw for a whole family, then adjust stage 1 by Holm and stage 2 by max-T and the ledger."""
     fitted = [q for q in asked if q.nested is not None]
     if not fitted:
         return
     nested = [q.nested for q in fitted if q.nested is not None]
-    found = _adjusted(fitted, nested, book, dataset, seed, alpha, threads)
-    for j, question in enumerate(fitted):
-        question.test = ratio_from_draws(nested[j], found.draws[j], seed, alpha)
-        question.p_adjusted = float(found.p_adjusted[j])
-        question.adjustment = found.adjustment[j]
-        question.family_size = found.family_size[j]
-    alive = (found.p < alpha) & (found.p_adjusted < alpha)
-    if any(alive[j] and q.beside_curve is not None for j, q in enumerate(fitted)):
-        curved = [_beside_curve(question) for question in fitted]
-        again = _adjusted(
-            fitted,
-            [n if c is None else c for c, n in zip(curved, nested, strict=True)],
-            book, dataset, seed, alpha, threads,
-        )  # fmt: skip
-        for j, question in enumerate(fitted):
-            if alive[j] and curved[j] is not None:
-                question.p_beside_curve = float(again.p[j])
-                if again.p_adjusted[j] > found.p_adjusted[j]:
-                    question.p_adjusted = float(again.p_adjusted[j])
-                    question.adjustment = again.adjustment[j]
-    discovery = benjamini_hochberg([q.p for q in fitted if q.p is not None])
-    for j, question in enumerate(fitted):
-        question.p_false_discovery = float(discovery[j])
-
-
-def _beside_curve(question: Question) -> Nested | None:
-    """The question with a curve; None where there is none, or where it cannot be fitted."""
-    if question.beside_curve is None:
-        return None
-    try:
-        return question.beside_curve()
-    except NotEstimableError as error:
-        question.curve_failure = str(error)
-        return None
-
-
-def _adjusted(
-    fitted: Sequence[Question],
-    nested: Sequence[Nested],
-    book: Ledger,
-    dataset: str,
-    seed: int,
-    alpha: float,
-    threads: int,
-) -> _Adjusted:
-    """One form of a family's questions: drawn, calibrated, adjusted."""
-    out = _Adjusted(
-        [np.empty(0)] * len(fitted), np.ones(len(fitted)), np.ones(len(fitted)),
-        [""] * len(fitted), [0] * len(fitted),
-    )  # fmt: skip
+    keys: list[TaskKey] = [(q.family, q.endpoint) for q in fitted]
     first = [j for j, q in enumerate(fitted) if q.stage == 1]
     second = [j for j, q in enumerate(fitted) if q.stage == 2]
-    keys: list[TaskKey] = [(q.family, q.endpoint) for q in fitted]
+    draws: dict[int, Floats] = {}
     for j in first:
         # Alone, so that nothing explored beside it can change a confirmatory result.
-        out.draws[j] = draw_until_clear([nested[j]], seed, keys[j], alpha, threads=threads)[:, 0]
-        out.p[j] = calibrated_p(nested[j].likelihood_ratio, out.draws[j])
-    _adjust_first_stage(out, fitted, first, book, dataset)
+        draws[j] = draw_until_clear([nested[j]], seed, keys[j], alpha, threads=threads)[:, 0]
     if second:
         family = [nested[j] for j in second]
         earlier = _earlier(fitted, second, book, dataset)
         table = draw_until_clear(
             family, seed, [keys[j] for j in second], alpha,
-            decisive=lambda draws: list(_within_and_over(family, draws, earlier).max(axis=0)),
+            decisive=lambda table: list(_within_and_over(family, table, earlier).max(axis=0)),
             threads=threads,
         )  # fmt: skip
+        draws |= {j: table[:, k] for k, j in enumerate(second)}
         within, over = _within_and_over(family, table, earlier)
         for k, j in enumerate(second):
-            out.draws[j] = table[:, k]
-            out.p[j] = calibrated_p(family[k].likelihood_ratio, table[:, k])
-            out.p_adjusted[j] = max(within[k], over[k])
             larger = over[k] > within[k]
-            out.adjustment[j] = "Holm over the ledger" if larger else "step-down max-T"
-            out.family_size[j] = len(second) + len(earlier)
-    return out
+            fitted[j].p_adjusted = float(max(within[k], over[k]))
+            fitted[j].adjustment = "Holm over the ledger" if larger else "step-down max-T"
+            fitted[j].family_size = len(second) + len(earlier)
+    for j, question in enumerate(fitted):
+        question.test = ratio_from_draws(nested[j], draws[j], seed, alpha)
+    p = np.array([calibrated_p(n.likelihood_ratio, draws[j]) for j, n in enumerate(nested)])
+    _adjust_first_stage(fitted, first, p, book, dataset)
+    discovery = benjamini_hochberg(p)
+    for j, question in enumerate(fitted):
+        question.p_false_discovery = float(discovery[j])
 
 
 def _adjust_first_stage(
-    out: _Adjusted, fitted: Sequence[Question], first: Sequence[int], book: Ledger, dataset: str
+    fitted: Sequence[Question], first: Sequence[int], p: Floats, book: Ledger, dataset: str
 ) -> None:
     """Holm over recorded hypotheses: those of this run, and those tested in earlier ones."""
     if not first:
@@ -218,11 +133,11 @@ def _adjust_first_stage(
         for hypothesis in sorted(_hypotheses(book, dataset) - here)
         if _family_of(book, dataset, hypothesis) == family
     ]
-    adjusted = holm([*out.p[list(first)], *others])
+    adjusted = holm([*p[list(first)], *others])
     for k, j in enumerate(first):
-        out.p_adjusted[j] = adjusted[k]
-        out.adjustment[j] = "Holm over recorded hypotheses"
-        out.family_size[j] = len(adjusted)
+        fitted[j].p_adjusted = float(adjusted[k])
+        fitted[j].adjustment = "Holm over recorded hypotheses"
+        fitted[j].family_size = len(adjusted)
 
 
 def _earlier(
@@ -264,7 +179,7 @@ def ledger_row(question: Question, dataset: str) -> LedgerRow:
     return LedgerRow(
         "test", dataset, question.specification, question.family, question.marker,
         question.endpoint,
-        p=question.p,
+        p=None if test is None else test.p,
         p_asymptotic=None if test is None else test.p_asymptotic,
         stage=question.stage,
         n_draws=0 if test is None else test.n_draws,

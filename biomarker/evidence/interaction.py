@@ -18,6 +18,7 @@ from biomarker.evidence.calibration import (
     profile_interval,
 )
 from biomarker.evidence.regressions import HazardRegression, OddsRegression, Regression
+from biomarker.evidence.splines import own_curve
 
 __all__ = [
     "RatioTest",
@@ -113,7 +114,9 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """Fit the model with and without treatment x marker.
 
     Null columns: declared covariates, covariates x arm where ``adjust_arm`` (an observational
-    comparison), arm, marker. Tested: arm x marker.
+    comparison), arm, marker. Tested: arm x marker. Outcomes are redrawn with the marker's own
+    effect as a curve: one that bends, or travels with a strong prognostic marker, is misdrawn by a
+    line, and outcomes redrawn from that line would spread the interaction too little.
 
     Raises
     ------
@@ -124,7 +127,8 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """
     null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
     X = np.column_stack([null, tested])
-    return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
+    regression, bent = regression_of(data), own_curve(data)
+    return Nested.ask(regression, X, null.shape[1], data.places, data.n_rows, bent)
 
 
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:
@@ -154,7 +158,8 @@ def interaction_test(
 
     The likelihood ratio of :math:`\gamma` in :math:`\eta = c'\delta + a\beta + m\theta + am\gamma`,
     with a the arm, m the marker on its declared transform and c the covariates, on the log hazard
-    or log odds. Its p-value comes from outcomes redrawn under the fitted null :math:`\gamma = 0`.
+    or log odds. Its p-value comes from outcomes redrawn under the fitted null :math:`\gamma = 0`,
+    in which the marker's own effect is a restricted cubic spline.
 
     Assumes the null's proportional hazards (or log-odds linearity), and censoring that depends on
     the arm alone. Randomisation makes a difference in effect causal; nothing here does.

@@ -34,11 +34,8 @@ class Claim:
     p_adjusted : float or None
         Of the interaction, after its family; None where it could not be fitted.
     p_calibrated : float or None
-    p_beside_curve : float or None
-        Calibrated, with the marker's own effect as a curve; None where there is nothing to bend, or
-        where it was not asked because the claim had failed before. ``p_adjusted`` counts it.
-    curve_failure : str
-        Why that has no answer, where it should have one.
+    p_asymptotic : float or None
+        Of the large-sample formula: never a way to a claim, but what others will find.
     p_without_influential : float or None
         None where it was not asked because the claim had failed before.
     same_sign_on_ranks : bool or None
@@ -53,21 +50,18 @@ class Claim:
     design: Design
     p_adjusted: float | None = None
     p_calibrated: float | None = None
-    p_beside_curve: float | None = None
-    curve_failure: str = ""
+    p_asymptotic: float | None = None
     p_without_influential: float | None = None
     same_sign_on_ranks: bool | None = None
     gate_open: bool = True
     comparison_faults: tuple[str, ...] = ()
     not_fitted: str = ""
 
-    def alive(self, alpha: float) -> bool:
-        """Whether the plain test alone would carry a claim: the curve is asked nowhere else."""
-        if self.p_adjusted is None or self.p_calibrated is None:
+    def only_asymptotic(self, alpha: float) -> bool:
+        """Whether the large-sample formula alone would call the interaction significant."""
+        if self.p_calibrated is None or self.p_asymptotic is None:
             return False
-        return self.p_calibrated < alpha and (
-            self.p_adjusted < alpha or self.p_beside_curve is not None
-        )
+        return self.p_asymptotic < alpha <= self.p_calibrated
 
 
 def reasons_against(claim: Claim, alpha: float) -> tuple[str, ...]:
@@ -76,25 +70,32 @@ def reasons_against(claim: Claim, alpha: float) -> tuple[str, ...]:
         return ("one arm cannot show whether the treatment's effect differs",)
     if claim.p_adjusted is None or claim.p_calibrated is None:
         return (claim.not_fitted or "the interaction could not be fitted",)
-    if not claim.alive(alpha):
-        return ("the interaction is not significant after its adjustment",)
-    reasons: list[str] = []
-    curved = claim.p_beside_curve
-    if claim.curve_failure or not (curved is None or max(curved, claim.p_adjusted) < alpha):
-        why = claim.curve_failure or f"p {_p(curved or 0.0)}, adjusted {_p(claim.p_adjusted)}"
-        reasons.append(
-            f"the interaction does not hold once the marker's own effect may curve ({why})"
+    if not (claim.p_adjusted < alpha and claim.p_calibrated < alpha):
+        if not claim.only_asymptotic(alpha):
+            return ("the interaction is not significant after its adjustment",)
+        assert claim.p_asymptotic is not None
+        told = (
+            f"the interaction is significant by the large-sample formula alone "
+            f"(p {_p(claim.p_asymptotic)}) and not against redrawn outcomes"
         )
+        return (told, *_without_influential(claim, alpha))
+    reasons: list[str] = []
     if not claim.gate_open:
         reasons.append("a hypothesis written down beforehand was not confirmed")
-    without = claim.p_without_influential
-    if without is None or not without < alpha:
-        shown = "" if without is None else f" (p {_p(without)} without them)"
-        reasons.append(f"the interaction rests on the 1% most influential patients{shown}")
+    reasons += _without_influential(claim, alpha)
     if not claim.same_sign_on_ranks:
         reasons.append("the interaction does not keep its sign on ranks")
     reasons += claim.comparison_faults if claim.design == "observational" else ()
     return tuple(reasons)
+
+
+def _without_influential(claim: Claim, alpha: float) -> list[str]:
+    """What the most influential patients carry, where they carry it."""
+    without = claim.p_without_influential
+    if without is not None and without < alpha:
+        return []
+    shown = "" if without is None else f" (p {_p(without)} without them)"
+    return [f"the interaction rests on the 1% most influential patients{shown}"]
 
 
 def decide(claim: Claim, p_association: float | None, alpha: float) -> Code:
@@ -132,8 +133,6 @@ def _claimed(claim: Claim, associated: bool, alpha: float) -> Code:
     assert claim.p_adjusted < alpha
     assert claim.p_calibrated is not None
     assert claim.p_calibrated < alpha
-    assert claim.p_beside_curve is None or claim.p_beside_curve < alpha
-    assert not claim.curve_failure
     assert claim.p_without_influential is not None
     assert claim.p_without_influential < alpha
     assert claim.same_sign_on_ranks
@@ -173,9 +172,6 @@ class Verdict:
     p_spline, p_bend : float or None
         Secondary, calibrated: a curve's interaction with treatment; a curve against a line under
         control. No verdict depends on them.
-    p_beside_curve : float or None
-        Of the interaction with the marker's own effect as a curve, calibrated; asked where the
-        plain one alone would carry a claim, and then counted in ``p_adjusted``.
     penalised : bool
         Whether Firth's penalised likelihood stands in for a plain one without a maximum.
     """
@@ -214,7 +210,6 @@ class Verdict:
     adjustment: str = ""
     absolute_effects: tuple[AbsoluteEffect, ...] = ()
     flag: str = ""
-    p_beside_curve: float | None = None
     p_spline: float | None = None
     p_bend: float | None = None
     penalised: bool = False

@@ -8,7 +8,6 @@ two together.
 from __future__ import annotations
 
 import itertools
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from biomarker.evidence.family import Question, adjust
 from biomarker.evidence.interaction import ask_interaction, interaction_test, regression_of
 from biomarker.evidence.multiplicity import Ledger
 from biomarker.evidence.robustness import p_without_influential, same_sign_on_ranks
-from biomarker.evidence.shape import ask_interaction_beside_curve
 from biomarker.resampling import spawn
 from experiments.cells import Parts, Row, rate_row, replicates
 from experiments.e02_false_claims.trials import Design, analysis_sets, cohort_of, draw
@@ -67,10 +65,7 @@ def one_claim(design: Design, b: int, seed: int) -> tuple[bool, bool, bool, bool
 
 def ask(data: AnalysisSet) -> Question:
     """One marker's interaction as ``assess`` asks it."""
-    return Question(
-        "interaction", data.marker, "os", data.marker, ask_interaction(data),
-        partial(ask_interaction_beside_curve, data),
-    )  # fmt: skip
+    return Question("interaction", data.marker, "os", data.marker, ask_interaction(data))
 
 
 def judge(sets: list[AnalysisSet], b: int) -> list[tuple[Question, bool]]:
@@ -89,7 +84,7 @@ def _claimed(data: AnalysisSet, asked: Question, b: int) -> bool:
     test = asked.test
     assert test is not None
     assert asked.p_adjusted is not None
-    if not (test.p < ALPHA and asked.p_adjusted < ALPHA) or asked.curve_failure:
+    if not (test.p < ALPHA and asked.p_adjusted < ALPHA):
         return False
     return p_without_influential(data, test, b, ALPHA) < ALPHA and same_sign_on_ranks(data, test)
 
@@ -171,7 +166,7 @@ def families() -> list[Design]:
 def one_family(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
     """Any claim; any adjusted p below alpha; any unadjusted asymptotic p below alpha."""
     # Cohorts of "row 8" taught the rule that is judged here: these are others.
-    drawn = draw(design, spawn(seed, "row 8, beside a curve", repr(design), b))
+    drawn = draw(design, spawn(seed, "row 8, redrawn with a curve", repr(design), b))
     sets = analysis_sets(design, drawn)
     questions = [ask_interaction(data) for data in sets]
     loose = any(q.p_asymptotic < ALPHA for q in questions)

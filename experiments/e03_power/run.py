@@ -81,7 +81,7 @@ def fate(verdict: Verdict) -> str:
         return "not estimable"
     if not verdict.p_interaction < ALPHA:
         return "calibrated p"
-    rules = {"may curve": "own effect as a curve", "influential": "influence", "ranks": "ranks"}
+    rules = {"influential": "influence", "ranks": "ranks"}
     return next((rule for word, rule in rules.items() if word in verdict.reason), "other")
 
 

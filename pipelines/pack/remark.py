@@ -131,8 +131,8 @@ def _statistics(w: Writer) -> list[Item]:
         w.say(
             "Markers: one test of interaction with treatment and one of association each, p-values "
             "against outcomes redrawn under the fitted null model, adjusted over all markers and "
-            f"endpoints; two-sided level {w.take('evidence.json', '/alpha', 'plain')}. A claim "
-            "about treatment must also hold with the marker's own effect as a curve."
+            f"endpoints; two-sided level {w.take('evidence.json', '/alpha', 'plain')}. "
+            "For an interaction they are redrawn with the marker's own effect as a curve."
         )
     w.say(columns_missing(w))
     done.append(w.item("10", "Statistics", "methods, selection, missing data"))

@@ -336,8 +336,8 @@ def _methods(evidence: Evidence) -> tuple[str, ...]:
     ]
     if not one_arm:
         found.append(
-            "A claim about treatment must also hold with the marker's own effect as a curve, "
-            "without the most influential patients, and on ranks."
+            "Outcomes are redrawn with the marker's own effect as a curve; a claim about treatment "
+            "must also hold without the most influential patients, and on ranks."
         )
         found.append(
             "Without a hypothesis recorded before the first test of these data a result is "

@@ -128,7 +128,6 @@ def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: b
             "–" if found is None else f"{significant(found)} or {significant(1 / found)}",
             p_words(v.ph_p),
             p_words(v.p_asymptotic),
-            p_words(v.p_beside_curve),
             p_words(v.p_spline),
         )
         rows.append(
@@ -152,7 +151,6 @@ def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: b
                     "Ratio detectable with 80% power",
                     "Proportionality p",
                     "Asymptotic p",
-                    "Interaction beside a curved own effect, p",
                     "Interaction along a curve, p",
                 )
             ),
@@ -163,10 +161,6 @@ def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: b
         ),
         tuple(rows),
         numeric=False,
-        note=""
-        if one_arm
-        else "The interaction beside a curved own effect is asked where the line alone would carry "
-        "a claim; it can take the claim away, and the adjusted p counts it.",
     )
 
 

@@ -108,9 +108,9 @@ def test_earlier_tests_raise_the_adjusted_p(trial: Trial) -> None:
     cohort = trial(n=120, predictive=-0.4, seed=9)
     alone = assess(cohort, ["m1"])[0]
     after = assess(cohort, ["m1"], ledger=assess(cohort, ["m2"]).ledger)[0]
-    assert alone.p_adjusted == max(alone.p_interaction, alone.p_beside_curve or 0.0)
+    assert alone.p_adjusted == alone.p_interaction
     assert (alone.family_size, after.family_size) == (1, 2)
-    assert after.p_adjusted == pytest.approx(min(1.0, 2 * alone.p_adjusted), abs=0.01)
+    assert after.p_adjusted == pytest.approx(min(1.0, 2 * alone.p_interaction), abs=0.01)
     assert after.adjustment == "Holm over the ledger"
 
 
@@ -203,8 +203,8 @@ def test_few_patients_cannot_carry_a_claim(trial: Trial) -> None:
         return frame
 
     verdict = assess(trial(n=240, prognostic=0.8, change=outliers, seed=6), ["m1"])[0]
-    assert verdict.p_interaction is not None
-    assert verdict.p_interaction < 0.05
+    assert verdict.p_asymptotic is not None
+    assert verdict.p_asymptotic < 0.05
     assert not verdict.claimed
     assert "most influential" in verdict.reason
 

@@ -45,6 +45,18 @@ def test_codes_of_two_arms(
     assert decide(claim, p_association, 0.05) == code
 
 
+def test_what_the_large_sample_formula_alone_calls_significant_is_told() -> None:
+    """With the patients it rests on, where it rests on them."""
+    claim = replace(SHOWN, p_adjusted=0.3, p_calibrated=0.3, p_asymptotic=0.0004)
+    (told,) = reasons_against(claim, 0.05)
+    assert "large-sample formula alone (p < .001)" in told
+    told, carried = reasons_against(replace(claim, p_without_influential=0.6), 0.05)
+    assert "most influential patients (p .600 without them)" in carried
+    (plain,) = reasons_against(replace(claim, p_asymptotic=0.2), 0.05)
+    assert "not significant after its adjustment" in plain
+    assert decide(claim, 0.5, 0.05) == "not_established"
+
+
 @pytest.mark.parametrize(
     ("design", "p", "code"),
     [
@@ -64,9 +76,6 @@ def test_codes_of_one_arm(design: Any, p: float | None, code: str) -> None:
     ("missing", "reason"),
     [
         ({"p_calibrated": 0.2}, "not significant"),
-        ({"p_beside_curve": 0.2}, "own effect may curve (p .200"),
-        ({"p_beside_curve": 0.01, "p_adjusted": 0.06}, "may curve (p .010, adjusted .060"),
-        ({"curve_failure": "no maximum"}, "may curve (no maximum)"),
         ({"p_without_influential": 0.2}, "most influential"),
         ({"p_without_influential": None}, "most influential"),
         ({"same_sign_on_ranks": False}, "ranks"),
