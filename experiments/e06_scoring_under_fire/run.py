@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.e06_scoring_under_fire.cluster import kill_a_worker
 from experiments.e06_scoring_under_fire.kills import Job, kill_at_writes, kill_jobs, run_forked
 from experiments.e06_scoring_under_fire.training import kill_training
 
@@ -98,6 +99,10 @@ class Trials:
             raise RuntimeError("the older output must be made; it was not.")
         return lambda path: shutil.copytree(older, path)
 
+    def cluster(self) -> dict[str, Any]:
+        """A worker of a Dask cluster killed half-way."""
+        return {"rows": self.rows} | kill_a_worker(self._job("cluster", self.rows, False))
+
     def train(self) -> dict[str, Any]:
         """Kills at write points of training."""
         return kill_training(self.scratch / "training", max(self.kills // 2, 2), SEED)
@@ -106,7 +111,7 @@ class Trials:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", default=["jobs", "writes", "train"])
+    parser.add_argument("--only", nargs="*", default=["jobs", "writes", "train", "cluster"])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--every", type=int, default=1)
