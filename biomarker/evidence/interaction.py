@@ -116,7 +116,8 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     Null columns: declared covariates, covariates x arm where ``adjust_arm`` (an observational
     comparison), arm, marker. Tested: arm x marker. Outcomes are redrawn with the marker's own
     effect as a curve: one that bends, or travels with a strong prognostic marker, is misdrawn by a
-    line, and outcomes redrawn from that line would spread the interaction too little.
+    line, and outcomes redrawn from that line would spread the interaction too little. With fewer
+    than ten events a coefficient the line has to do.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """
     null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
     X = np.column_stack([null, tested])
-    regression, bent = regression_of(data), own_curve(data)
+    regression, bent = regression_of(data), own_curve(data, null.shape[1])
     return Nested.ask(regression, X, null.shape[1], data.places, data.n_rows, bent)
 
 

@@ -13,6 +13,7 @@ __all__ = ["knots_for", "own_curve", "spline_columns"]
 Floats = npt.NDArray[np.float64]
 
 _MANY_EVENTS = 60
+_EVENTS_EACH = 10
 _FEW_VALUES = 5  # up to here a level each says more than a curve
 _KNOTS = {3: (0.10, 0.50, 0.90), 4: (0.05, 0.35, 0.65, 0.95)}
 
@@ -74,26 +75,42 @@ def knots_for(data: AnalysisSet) -> int:
     return 4 if data.event.sum() >= _MANY_EVENTS else 3
 
 
-def own_curve(data: AnalysisSet) -> Floats:
-    """Columns beside a marker's line that free its own effect from it, whatever values it takes.
+def own_curve(data: AnalysisSet, n_others: int) -> Floats:
+    """Columns beside a marker's line that free its own effect from it, as far as events allow.
 
     A level each where there are few values; knots among the distinct values where a crowd at one
     value, such as a detection limit, makes the ordinary knots meet.
 
+    Parameters
+    ----------
+    data : AnalysisSet
+    n_others : int
+        Coefficients beside the curve: each, and each of the curve, needs ten events (or patients
+        without one, if fewer), else the redrawn outcomes would follow chance.
+
     Returns
     -------
     ndarray, shape (n_patients, n_columns)
-        Centred; no column where there is nothing to bend: levels without an order, or two values.
+        Centred; no column where there is nothing to bend (levels without an order, or two values)
+        or no room.
     """
+    none = np.empty((len(data.rows), 0))
     if data.df != 1 or not data.graded:
-        return np.empty((len(data.rows), 0))
+        return none
+    few = int(data.event.sum())
+    if data.kind == "response":
+        few = min(few, len(data.rows) - few)
+    room = few // _EVENTS_EACH - n_others
     marker = data.marker_columns[:, 0]
     values = np.unique(marker)
     if len(values) <= _FEW_VALUES:
         columns = (marker[:, None] == values[1:-1]).astype(np.float64)
     else:
+        n_knots = min(knots_for(data), room + 2)
+        if n_knots < 3:
+            return none
         try:
-            columns = spline_columns(marker, knots_for(data))
+            columns = spline_columns(marker, n_knots)
         except NotEstimableError:
             columns = _spline(marker, np.asarray(np.quantile(values, _KNOTS[3])))
-    return np.asarray(columns - columns.mean(axis=0))
+    return np.asarray(columns - columns.mean(axis=0)) if columns.shape[1] <= room else none

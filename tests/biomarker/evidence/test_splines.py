@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from biomarker import Cohort
 from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.calibration import Nested, bootstrap_likelihood_ratio
+from biomarker.evidence.interaction import ask_interaction, interaction_columns, regression_of
 from biomarker.evidence.splines import own_curve, spline_columns
 
 Trial = Callable[..., Cohort]
@@ -70,7 +72,7 @@ def test_every_graded_marker_gets_the_curve_its_values_allow(
 ) -> None:
     """Knots, knots among the distinct values, a level each, or nothing to bend; never a line."""
     data = analysis_set(trial(n=200, change=change), "m1", "os")
-    found = own_curve(data)
+    found = own_curve(data, 3)
     assert found.shape == (200, more)
     assert found.mean(axis=0) == pytest.approx(0.0, abs=1e-12)
     line = np.column_stack([np.ones(200), data.marker_columns])
@@ -79,4 +81,37 @@ def test_every_graded_marker_gets_the_curve_its_values_allow(
 
 def test_levels_have_nothing_to_bend(trial: Trial) -> None:
     """No column."""
-    assert own_curve(analysis_set(trial(n=80), "m2", "os")).shape == (80, 0)
+    assert own_curve(analysis_set(trial(n=80), "m2", "os"), 1).shape == (80, 0)
+
+
+@pytest.mark.parametrize(("n_others", "more"), [(1, 2), (5, 2), (6, 1), (7, 0)])
+def test_a_curve_needs_ten_events_a_coefficient(trial: Trial, n_others: int, more: int) -> None:
+    """79 events: room for seven coefficients in all."""
+    data = analysis_set(trial(n=120, seed=0), "m1", "os")
+    assert 70 <= data.event.sum() < 80
+    assert own_curve(data, n_others).shape == (120, more)
+
+
+def test_outcomes_are_redrawn_from_the_curve_where_there_is_room(trial: Trial) -> None:
+    """The statistic stays the line's; a bent own effect widens its redrawn distribution.
+
+    Two thousand redrawn ratios from the line have the spread of chi squared; from the curve, more.
+    """
+
+    def skewed(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["months"] *= np.exp(-1.5 * frame["m1"])
+        frame["m1"] = np.exp(frame["m1"])
+        return frame
+
+    data = analysis_set(trial(n=300, change=skewed, seed=1), "m1", "os")
+    null, tested = interaction_columns(data, data.marker_columns)
+    X = np.column_stack([null, tested])
+    line = Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
+    curve = ask_interaction(data)
+    assert curve.likelihood_ratio == line.likelihood_ratio
+    spread = [
+        float(np.quantile(bootstrap_likelihood_ratio(q, 0, ("s",), 0, 2000), 0.95))
+        for q in (line, curve)
+    ]
+    assert spread[0] == pytest.approx(3.84, abs=0.6)
+    assert spread[1] > spread[0] + 0.8
