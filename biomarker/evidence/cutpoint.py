@@ -57,9 +57,10 @@ def selected_cut_p(p_minimal: float, low: float = 0.10, high: float = 0.90) -> f
     if not 0.0 < low < high < 1.0:
         raise UsageError(f"low and high must satisfy 0 < low < high < 1; got {low} and {high}.")
     z = float(-ndtri(p_minimal / 2.0))
-    if z < 1.0:
+    width = math.log(high * (1.0 - low) / ((1.0 - high) * low))
+    # So close to no effect the formula turns back: its slope in z is phi times this.
+    if z < 1.0 or width * (2.0 - z * z) - 4.0 + (width - 4.0) / (z * z) >= 0.0:
         return 1.0
     density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-    width = math.log(high * (1.0 - low) / ((1.0 - high) * low))
     corrected = density * (z - 1.0 / z) * width + 4.0 * density / z
     return min(1.0, max(p_minimal, corrected))
