@@ -87,6 +87,8 @@ def ratio_words(value: float | None, low: float | None, high: float | None) -> s
     --------
     >>> ratio_words(0.7531, 0.574, float("inf"))
     '0.753 (0.574 to no limit)'
+    >>> ratio_words(1.52, 0.00004, 1319.6)
+    '1.52 (<0.001 to 1,320)'
     >>> ratio_words(None, None, None)
     'not estimable'
     """
@@ -101,7 +103,11 @@ def _number(value: float) -> str:
     """Three significant digits without powers of ten, 'no limit' for infinity."""
     if value == float("inf"):
         return "no limit"
-    return f"{value:#.3g}".rstrip(".") if 0.001 <= value < 1000 else f"{value:.3g}"
+    if value >= 999.5:
+        return f"{value:,.0f}" if value < 1e6 else "over a million"
+    if 0 < value < 0.001:
+        return "<0.001"
+    return f"{value:#.3g}".rstrip(".") if value else "0"
 
 
 def p_words(p: float | None) -> str:
