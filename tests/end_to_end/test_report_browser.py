@@ -284,7 +284,10 @@ def test_a_figure_is_read_by_arrow_keys_and_under_the_pointer(
     assert page.locator(f"{place} .lit").count() > 0
     page.keyboard.press("Escape")
     second = page.locator(f"{place} table tbody tr:not(:has(th.inner))").nth(1)
-    page.locator(f'{place} [data-row="1"]').last.hover(force=True)
+    mark = page.locator(f'{place} [data-row="1"]').last
+    # Forced hovering does not wait for the page to stop scrolling.
+    mark.evaluate("mark => mark.scrollIntoView({block: 'center', behavior: 'instant'})")
+    mark.hover(force=True)
     assert second.locator("td").last.text_content() in page.inner_text(".tip")
     page.keyboard.press("Escape")
     assert not page.locator(".tip").is_visible()
