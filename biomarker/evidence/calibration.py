@@ -26,6 +26,7 @@ __all__ = [
     "Nested",
     "bootstrap_likelihood_ratio",
     "calibrated_p",
+    "comparable",
     "critical_value",
     "draw_until_clear",
     "profile_interval",
@@ -113,11 +114,12 @@ class Nested:
             regression, penalised = penalised_form(regression), True
             fit, null = regression.fit(X), regression.null_fit(X, n_null)
         ratio = max(0.0, 2.0 * (fit.log_likelihood - null.log_likelihood))
-        sampler = regression.sampler(X[:, :n_null], null, rows, n_rows)
+        columns, redrawn = X[:, :n_null], null
         if wider is not None and wider.shape[1]:
-            columns = np.column_stack([X[:, :n_null], wider])
             with contextlib.suppress(NotEstimableError):
-                sampler = regression.sampler(columns, regression.fit(columns), rows, n_rows)
+                more = np.column_stack([columns, wider])
+                columns, redrawn = more, regression.fit(more)
+        sampler = regression.sampler(columns, redrawn, rows, n_rows)
         return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler, penalised)
 
     @property
@@ -267,21 +269,21 @@ def surely_quiet(
     clear = alpha + _CLEAR * math.sqrt(alpha * (1.0 - alpha) / first)
     enough = math.floor(clear * (first + 1))
     alike = len({q.df for q in questions}) == 1
-    top = max(_scaled(q.likelihood_ratio, q.df, alike) for q in questions)
+    top = max(comparable(q.likelihood_ratio, q.df, alike) for q in questions)
     reached = 0
     for low in range(0, first, _BLOCK):
         high = min(low + _BLOCK, first)
         largest = np.full(high - low, -np.inf)
         for q, key in zip(questions, each, strict=True):
             draws = bootstrap_likelihood_ratio(q, seed, key, low, high)
-            largest = np.maximum(largest, _scaled(draws, q.df, alike))
+            largest = np.maximum(largest, comparable(draws, q.df, alike))
         reached += int(np.count_nonzero(largest >= top))
         if reached >= enough:
             return True
     return False
 
 
-def _scaled(likelihood_ratio: npt.ArrayLike, df: int, alike: bool) -> Floats:
+def comparable(likelihood_ratio: npt.ArrayLike, df: int, alike: bool) -> Floats:
     """Statistics that can be compared: as they are where degrees of freedom are the same."""
     from biomarker.evidence.multiplicity import common_scale
 

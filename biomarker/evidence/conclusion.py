@@ -184,17 +184,17 @@ def _claim(
     claim = Claim(
         design, asked.p_adjusted, test.p, test.p_asymptotic, gate_open=open_gate or asked.stage == 1
     )
+    alive = claim.p_adjusted is not None and claim.p_adjusted < alpha and test.p < alpha
+    if not (alive or claim.only_asymptotic(alpha)):
+        return claim
     by_arm = design == "observational"
-    if claim.only_asymptotic(alpha):
+    without = p_without_influential(data, test, seed, alpha, by_arm)
+    claim = replace(claim, p_without_influential=without)
+    if not alive:
         # Not needed to decide, but a reader who fits the model elsewhere must be told why.
-        return replace(
-            claim, p_without_influential=p_without_influential(data, test, seed, alpha, by_arm)
-        )
-    if claim.p_adjusted is None or not (claim.p_adjusted < alpha and test.p < alpha):
         return claim
     return replace(
         claim,
-        p_without_influential=p_without_influential(data, test, seed, alpha, by_arm),
         same_sign_on_ranks=same_sign_on_ranks(data, test, by_arm),
         comparison_faults=observational_faults(data, test) if by_arm else (),
     )

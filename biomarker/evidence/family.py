@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.cohort import Cohort
-from biomarker.evidence.calibration import Nested, calibrated_p, draw_until_clear
+from biomarker.evidence.calibration import (
+    Nested,
+    calibrated_p,
+    comparable,
+    draw_until_clear,
+)
 from biomarker.evidence.interaction import RatioTest, ratio_from_draws
 from biomarker.evidence.multiplicity import (
     Ledger,
     LedgerRow,
     benjamini_hochberg,
-    common_scale,
     holm,
     specification,
     step_down_max,
@@ -154,15 +158,14 @@ def _earlier(
 
 def _within_and_over(family: Sequence[Nested], draws: Floats, earlier: list[float]) -> Floats:
     """Adjusted p-values by step-down max-T within the run, and by Holm over the ledger."""
-    ratios = [question.likelihood_ratio for question in family]
     over = np.zeros(len(family))
     if earlier:
-        p = [calibrated_p(ratio, draws[:, k]) for k, ratio in enumerate(ratios)]
+        p = [calibrated_p(q.likelihood_ratio, draws[:, k]) for k, q in enumerate(family)]
         over = holm([*p, *earlier])[: len(family)]
-    if len({question.df for question in family}) > 1:
-        ratios = [float(common_scale(q.likelihood_ratio, q.df)) for q in family]
-        draws = np.column_stack([common_scale(draws[:, k], q.df) for k, q in enumerate(family)])
-    return np.vstack([step_down_max(ratios, draws), over])
+    alike = len({q.df for q in family}) == 1
+    seen = [float(comparable(q.likelihood_ratio, q.df, alike)) for q in family]
+    table = np.column_stack([comparable(draws[:, k], q.df, alike) for k, q in enumerate(family)])
+    return np.vstack([step_down_max(seen, table), over])
 
 
 def _tested(book: Ledger, dataset: str, text: str) -> LedgerRow | None:

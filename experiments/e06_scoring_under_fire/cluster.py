@@ -9,7 +9,34 @@ from typing import Any
 
 from experiments.e06_scoring_under_fire.kills import Job
 
-__all__ = ["kill_a_worker"]
+__all__ = ["kill_a_worker", "killing_engine"]
+
+
+def killing_engine(address: str, at: int) -> tuple[Any, list[int]]:
+    """An engine of a cluster that kills one worker once ``at`` chunks are back, and whom it killed.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler; its workers must be processes of this machine.
+    at : int
+    """
+    import distributed
+
+    from pipelines.dask_engine import DaskEngine
+
+    killed: list[int] = []
+
+    class KillsOne(DaskEngine):
+        def run(self, *call: Any) -> Any:
+            for k, record in enumerate(super().run(*call)):
+                if k == at:
+                    with distributed.Client(address) as client:
+                        killed.append(min(client.run(os.getpid).values()))
+                    os.kill(killed[0], signal.SIGKILL)
+                yield record
+
+    return KillsOne(address), killed
 
 
 def kill_a_worker(job: Job) -> dict[str, Any]:
@@ -28,7 +55,6 @@ def kill_a_worker(job: Job) -> dict[str, Any]:
     import distributed
 
     from pipelines.bundle import load_bundle
-    from pipelines.dask_engine import DaskEngine
     from pipelines.engine import LocalEngine
     from pipelines.scoring_job import score_file
 
@@ -38,24 +64,11 @@ def kill_a_worker(job: Job) -> dict[str, Any]:
                engine=LocalEngine(job.threads))  # fmt: skip
     wanted = job.bytes_out()
     half = sum(name.endswith(".parquet") for name in wanted) // 2
-    killed: list[int] = []
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as cluster:
-
-        class KillsOne(DaskEngine):
-            """Kills a worker once half of the chunks are back."""
-
-            def run(self, *call: Any) -> Any:
-                for k, record in enumerate(super().run(*call)):
-                    if k == half:
-                        with distributed.Client(cluster.scheduler_address) as client:
-                            killed.append(min(client.run(os.getpid).values()))
-                        os.kill(killed[0], signal.SIGKILL)
-                    yield record
-
-        score_file(job.source, bundle, there.out, chunk_rows=job.chunk_rows,
-                   engine=KillsOne(cluster.scheduler_address))  # fmt: skip
+        engine, killed = killing_engine(cluster.scheduler_address, half)
+        score_file(job.source, bundle, there.out, chunk_rows=job.chunk_rows, engine=engine)
     found = there.bytes_out()
     differing = sum(found.get(name) != wanted.get(name) for name in {*found, *wanted})
     return {"chunks": len(wanted) - 1, "killed_at": half, "workers_killed": len(killed),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from biomarker.errors import UsageError
+from experiments.e06_scoring_under_fire.cluster import killing_engine
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.dask_engine import DaskEngine
 from pipelines.scoring_job import score_file
@@ -63,17 +62,7 @@ def test_a_cluster_writes_the_same_bytes(
     """With a worker killed half-way its tasks are done by the other, and nothing is lost."""
     here, there = tmp_path / "here" / "out.parquet", tmp_path / "there" / "out.parquet"
     score_file(parquet, bundle, here, drivers=2, chunk_rows=100)
-
-    class KillsOne(DaskEngine):
-        def run(self, *call: Any) -> Any:
-            for k, record in enumerate(super().run(*call)):
-                if k == 10:
-                    with distributed.Client(cluster.scheduler_address) as client:
-                        pids = list(client.run(os.getpid).values())
-                    os.kill(pids[0], signal.SIGKILL)
-                yield record
-
-    engine = KillsOne(cluster.scheduler_address)
+    engine, _ = killing_engine(cluster.scheduler_address, 10)
     done = score_file(parquet, bundle, there, drivers=2, chunk_rows=100, engine=engine)
     assert done.rows == 8000
     assert done.reasons["duplicate_id:pid"] == 2
