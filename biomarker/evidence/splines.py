@@ -109,8 +109,12 @@ def own_curve(data: AnalysisSet, n_others: int) -> Floats:
         n_knots = min(knots_for(data), room + 2)
         if n_knots < 3:
             return none
-        try:
-            columns = spline_columns(marker, n_knots)
-        except NotEstimableError:
-            columns = _spline(marker, np.asarray(np.quantile(values, _KNOTS[3])))
+        for among, n in ((marker, n_knots), (values, 3)):
+            try:
+                columns = _spline(marker, np.asarray(np.quantile(among, _KNOTS[n])))
+                break
+            except NotEstimableError:
+                continue
+        else:
+            return none  # one value lies so far out that all others are alike
     return np.asarray(columns - columns.mean(axis=0)) if columns.shape[1] <= room else none

@@ -79,6 +79,17 @@ def test_every_graded_marker_gets_the_curve_its_values_allow(
     assert np.linalg.matrix_rank(np.column_stack([line, found])) == 2 + more
 
 
+def test_one_value_that_dwarfs_all_others_leaves_the_line(trial: Trial) -> None:
+    """No curve can be drawn, and the question is asked all the same."""
+
+    def dwarfed(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[0, "m1"] = 1e12
+        return frame
+
+    data = analysis_set(trial(n=200, change=dwarfed), "m1", "os")
+    assert own_curve(data, 3).shape == (200, 0)
+
+
 def test_levels_have_nothing_to_bend(trial: Trial) -> None:
     """No column."""
     assert own_curve(analysis_set(trial(n=80), "m2", "os"), 1).shape == (80, 0)
