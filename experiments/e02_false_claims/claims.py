@@ -109,6 +109,23 @@ def claims(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]
     ]  # fmt: skip
 
 
+def responses() -> list[Design]:
+    """Row 6 for a response: odds ratios for hazard ratios."""
+    return [
+        Design(n, share, treatment, (marker,), shape="response")
+        for n in (60, 120, 300)
+        for marker in ("normal", "lognormal", "binary")
+        for share in (0.2, 0.5)
+        for treatment in (1.0, 3.0)
+    ]
+
+
+def response_claims(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]:
+    """Claims, size and refusals of one cell where the outcome is a response."""
+    rows = claims(design, n_cohorts, workers, seed)
+    return [row | {"row": "response"} for row in rows]
+
+
 # -- row 7: significant in one subgroup only -------------------------------------------------------
 
 
@@ -301,4 +318,5 @@ PARTS: Parts = {
     "discoveries": (five, discoveries),
     "many_markers": (families, many_markers),
     "claims": (grid, claims),
+    "responses": (responses, response_claims),
 }

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import brentq
 
 from biomarker import Cohort, Study
 from biomarker.evidence.analysis_set import AnalysisSet
@@ -47,7 +48,8 @@ class Design:
         Ratio of treatment's hazard ratios per SD of the first marker.
     shape : str
         ``proportional``; ``cure`` (the marker moves the share cured, treatment the hazard of the
-        others) or ``crossing`` (treatment harms early and helps late).
+        others); ``crossing`` (treatment harms early and helps late); or ``response``, which has no
+        times: the event is the response, and every hazard ratio above an odds ratio.
     """
 
     n: int
@@ -130,13 +132,34 @@ def draw(design: Design, rng: np.random.Generator) -> Drawn:
     """One trial, half of the patients treated."""
     arm = rng.permutation(np.arange(design.n) % 2).astype(np.float64)
     markers = _markers(design, rng, design.n)
-    time = _latent(design, rng, arm, _standard(design, markers[:, 0]))
+    z = _standard(design, markers[:, 0])
+    if design.shape == "response":
+        responded = rng.random(design.n) < _chance(design, _intercept(design), arm, z)
+        return Drawn(arm, markers, np.ones(design.n), responded)
+    time = _latent(design, rng, arm, z)
     limit = rng.random(design.n) * _follow_up(design)
     return Drawn(arm, markers, np.maximum(np.minimum(time, limit), 1e-9), time <= limit)
 
 
+def _chance(design: Design, intercept: float, arm: Floats, z: Floats) -> Floats:
+    """Chance of a response; logistic, the ratio of odds ratios per SD."""
+    treated = arm * (math.log(design.treatment) + math.log(design.ratio) * z)
+    return np.asarray(1.0 / (1.0 + np.exp(-intercept - math.log(design.prognostic) * z - treated)))
+
+
 @cache
-def _study(kinds: tuple[str, ...]) -> Study:
+def _intercept(design: Design) -> float:
+    """Log odds at the marker's mean under control, by which the wanted share responds."""
+    rng, n = np.random.default_rng(0), 100_000
+    arm = np.arange(n) % 2 * 1.0
+    z = _standard(design, _markers(design, rng, n)[:, 0])
+    return float(
+        brentq(lambda at: _chance(design, at, arm, z).mean() - design.events, -20.0, 20.0)
+    )
+
+
+@cache
+def _study(kinds: tuple[str, ...], response: bool = False) -> Study:
     columns: dict[str, object] = {
         "patient": {"role": "id"},
         "arm": {
@@ -154,6 +177,12 @@ def _study(kinds: tuple[str, ...]) -> Study:
         "type": "survival", "duration": "months", "event": "died", "event_values": ["1"],
         "censored_values": ["0"], "unit": "months", "primary": True,
     }  # fmt: skip
+    if response:
+        del columns["months"]
+        endpoint = {
+            "type": "response", "column": "died", "positive": ["1"], "negative": ["0"],
+            "primary": True,
+        }  # fmt: skip
     return Study.from_dict(
         {"format_version": 1, "name": "e02", "columns": columns, "endpoints": {"os": endpoint}}
     )
@@ -172,7 +201,10 @@ def cohort_of(design: Design, drawn: Drawn) -> Cohort:
         frame[f"m{j}"] = (
             np.where(column > 0, "positive", "negative") if kind == "binary" else column
         )
-    return Cohort.from_frame(pd.DataFrame(frame), _study(design.markers))
+    response = design.shape == "response"
+    if response:
+        del frame["months"]
+    return Cohort.from_frame(pd.DataFrame(frame), _study(design.markers, response))
 
 
 @dataclass(frozen=True)
@@ -183,7 +215,9 @@ class _Endpoint:
 
 def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
     """What ``analysis_set`` makes of the cohort (a test holds the two together), without it."""
-    y = survival_outcome(drawn.event, drawn.time)
+    response = design.shape == "response"
+    endpoint = _Endpoint(kind="response" if response else "survival")
+    y = drawn.event if response else survival_outcome(drawn.event, drawn.time)
     rows = np.arange(design.n, dtype=np.int64)
     places = np.argsort(np.argsort([f"p{i}" for i in range(design.n)])).astype(np.int64)
     found = []
@@ -193,7 +227,7 @@ def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
             column = column / drawn.markers[:, j].std(ddof=1)
         found.append(
             AnalysisSet(
-                marker=f"m{j}", outcome=_Endpoint(), rows=rows, places=places, n_rows=design.n, y=y,  # type: ignore[arg-type]
+                marker=f"m{j}", outcome=endpoint, rows=rows, places=places, n_rows=design.n, y=y,  # type: ignore[arg-type]
                 arm=drawn.arm, marker_columns=column[:, None], covariates=np.empty((design.n, 0)),
                 strata=None, contrast="per SD", graded=kind != "binary", n_missing=0,
                 missing_treated=0, missing_control=0, missing_differs=False,

@@ -46,6 +46,18 @@ def test_the_shortcut_sees_the_patients_that_the_procedure_sees(marker):
     assert np.array_equal(short.y, whole.y)
 
 
+def test_the_shortcut_sees_the_responses_that_the_procedure_sees():
+    """The same for a response, and the wanted share of patients responds."""
+    design = Design(2_000, 0.2, 3.0, ("lognormal",), shape="response")
+    drawn = draw(design, np.random.default_rng(3))
+    (short,) = analysis_sets(design, drawn)
+    whole = analysis_set(cohort_of(design, drawn), "m0", "os")
+    assert short.kind == whole.kind == "response"
+    np.testing.assert_allclose(short.marker_columns, whole.marker_columns, atol=1e-12)
+    assert np.array_equal(short.event, whole.event)
+    assert abs(drawn.event.mean() - 0.2) < 0.04
+
+
 def test_the_shortcut_decides_as_the_procedure_does():
     """A cohort it calls quiet has no p below alpha, and others repeat the procedure's answer."""
     design = Design(60, 0.5, 0.6, ("normal",))
@@ -77,6 +89,7 @@ def test_the_shortcut_decides_on_a_family_as_the_procedure_does():
         Design(60, 0.5, 0.6, ("normal",)),
         Design(60, 0.3, 1.0, ("lognormal",)),
         Design(60, 0.3, 0.6, ("binary",)),
+        Design(120, 0.5, 3.0, ("lognormal",), shape="response"),
     ],
     ids=lambda d: f"{d.markers[0]}-{d.n}",
 )
