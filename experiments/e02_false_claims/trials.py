@@ -153,9 +153,7 @@ def _intercept(design: Design) -> float:
     rng, n = np.random.default_rng(0), 100_000
     arm = np.arange(n) % 2 * 1.0
     z = _standard(design, _markers(design, rng, n)[:, 0])
-    return float(
-        brentq(lambda at: _chance(design, at, arm, z).mean() - design.events, -20.0, 20.0)
-    )
+    return float(brentq(lambda at: _chance(design, at, arm, z).mean() - design.events, -20.0, 20.0))
 
 
 @cache
