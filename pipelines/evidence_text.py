@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from biomarker.evidence.sentences import ratio_number
 from biomarker.evidence.verdict import Verdict
 from pipelines.evidence import Evidence
 from pipelines.terminal import table
@@ -95,19 +96,8 @@ def ratio_words(value: float | None, low: float | None, high: float | None) -> s
     if value is None:
         return "not estimable"
     if low is None or high is None:
-        return _number(value)
-    return f"{_number(value)} ({_number(low)} to {_number(high)})"
-
-
-def _number(value: float) -> str:
-    """Three significant digits without powers of ten, 'no limit' for infinity."""
-    if value == float("inf"):
-        return "no limit"
-    if value >= 999.5:
-        return f"{value:,.0f}" if value < 1e6 else "over a million"
-    if 0 < value < 0.001:
-        return "<0.001"
-    return f"{value:#.3g}".rstrip(".") if value else "0"
+        return ratio_number(value)
+    return f"{ratio_number(value)} ({ratio_number(low)} to {ratio_number(high)})"
 
 
 def p_words(p: float | None) -> str:

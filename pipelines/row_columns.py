@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from biomarker.features.encoding import FrozenColumn
+from biomarker.features.frozen_column import FrozenColumn
 from biomarker.features.support import ColumnSupport
 from biomarker.parsing import State, to_arrow
 

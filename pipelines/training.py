@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
@@ -13,31 +12,35 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from biomarker.cohort import Cohort, Outcome
-from biomarker.errors import NotEstimableError, UsageError
 from biomarker.explain.attribution import attribute
 from biomarker.features.encoding import plan_columns
 from biomarker.models.pipeline import PipelineBuilder
-from biomarker.models.zoo import ModelKind, default_zoo, model_choice
+from biomarker.models.zoo import model_choice
 from biomarker.resampling import joint_strata, spawn
 from biomarker.study import Study, SurvivalEndpoint
-from biomarker.survival.censoring import safe_time_grid
 from biomarker.validation.nested import validate_and_refit
 from pipelines.bundle import bundle_digest, save_bundle
+from pipelines.bundle_description import describe_bundle
 from pipelines.drift import training_support
 from pipelines.engine import Engine
 from pipelines.evidence import Evidence, try_to_assess
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
-from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table, plain_value
+from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table
 from pipelines.settings import resolve
 from pipelines.storage import atomic_folder, ready_folder, write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
 from pipelines.tracking_store import open_store
+from pipelines.training_choices import (
+    affordable_folds,
+    best_model,
+    chosen_endpoints,
+    chosen_models,
+    plan_times,
+)
 
 __all__ = ["FitRecorder", "TrainResult", "fit_study", "train"]
 
@@ -48,9 +51,6 @@ HEADLINE = {
     "survival": ("uno_concordance_index", "integrated_brier_skill"),
     "response": ("roc_auc", "response_brier"),
 }
-KINDS: tuple[ModelKind, ...] = ("survival", "response")
-# What decides which model of an endpoint becomes the candidate: a proper score, out of fold.
-SELECTION = {"survival": ("integrated_brier_skill", +1), "response": ("log_loss", -1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +173,8 @@ def train(
     cohort = load_cohort(source, study, allow_undeclared=allow_undeclared)
     settings = resolve({"models": models, **flags}, cohort.study.training)
     name = Path(source).name if isinstance(source, (str, Path)) else "table in memory"
-    for outcome in _chosen_endpoints(cohort, endpoints):
-        _chosen_models(outcome, settings["models"]["value"])
+    for outcome in chosen_endpoints(cohort, endpoints):
+        chosen_models(outcome, settings["models"]["value"])
     folder = Path(out) if out is not None else Path("biomarker-output") / cohort.study.name
     with nullcontext() if engine is None else engine.workers():
         ready_folder(folder)
@@ -201,20 +201,20 @@ def fit_study(
     """Fit and judge every model in memory; writes nothing. As :func:`train`."""
     progress = Progress(quiet=True) if progress is None else progress
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    chosen = _chosen_endpoints(cohort, endpoints)
+    chosen = chosen_endpoints(cohort, endpoints)
     plans: dict[str, TimePlan] = {}
     runs: list[ModelRun] = []
     for outcome in chosen:
         if isinstance(outcome.endpoint, SurvivalEndpoint):
             plans[outcome.name] = plan_times(outcome)
-        for name in _chosen_models(outcome, settings["models"]["value"]):
+        for name in chosen_models(outcome, settings["models"]["value"]):
             runs.append(
                 _fit_model(
                     cohort, outcome, name, settings, plans.get(outcome.name), progress, recorder
                 )
             )
     progress.done()
-    best = {outcome.name: _best(runs, outcome) for outcome in chosen}
+    best = {outcome.name: best_model(runs, outcome) for outcome in chosen}
     summary = summarise(cohort)
     return StudyRun(
         cohort=cohort,
@@ -229,81 +229,6 @@ def fit_study(
         source_name=source_name,
         evidence=evidence,
     )
-
-
-def _chosen_endpoints(cohort: Cohort, wanted: Sequence[str] | None) -> list[Outcome]:
-    unknown = [name for name in wanted or () if name not in cohort.outcomes]
-    if unknown:
-        raise UsageError(
-            f"endpoint must be one the file holds ({', '.join(cohort.outcomes)}); "
-            f"got {', '.join(unknown)}."
-        )
-    return [outcome for name, outcome in cohort.outcomes.items() if not wanted or name in wanted]
-
-
-def _chosen_models(outcome: Outcome, wanted: Sequence[str]) -> list[str]:
-    known = [choice.name for choice in default_zoo(outcome.kind)]
-    every = {choice.name for kind in KINDS for choice in default_zoo(kind)}
-    unknown = [name for name in wanted if name not in every]
-    if unknown:
-        raise UsageError(
-            f"models must be among {', '.join(sorted(every))}; got {', '.join(unknown)}."
-        )
-    picked = [name for name in wanted if name in known] if wanted else known
-    if not picked:
-        raise UsageError(
-            f"models must include one for the {outcome.kind} endpoint '{outcome.name}' "
-            f"({', '.join(known)}); got {', '.join(wanted)}."
-        )
-    return picked
-
-
-def plan_times(outcome: Outcome) -> TimePlan:
-    """Choose a survival endpoint's time grid, horizons and concordance limit from its support.
-
-    Raises
-    ------
-    UsageError
-        If the declared tau lies beyond the support.
-    """
-    endpoint = outcome.endpoint
-    assert isinstance(endpoint, SurvivalEndpoint)
-    grid = safe_time_grid(outcome.y)
-    # Rounded inward: the exact ends are single patients' times, and the grid is stored.
-    lower, upper = _inward(grid.lower, +1), _inward(grid.upper, -1)
-    if not lower < upper:
-        lower, upper = grid.lower, grid.upper
-    limit = upper
-    tau = endpoint.tau if endpoint.tau is not None else limit
-    if tau > limit:
-        raise UsageError(
-            f"tau of endpoint '{outcome.name}' must lie within the data's support, up to "
-            f"{limit:g} {endpoint.unit}; got {tau:g}."
-        )
-    carried = tuple(h for h in endpoint.horizons if lower <= h <= upper)
-    notes = [
-        f"The declared horizon of {h:g} {endpoint.unit} lies outside the supported "
-        f"{lower:g} to {upper:g} {endpoint.unit} and is not judged."
-        for h in endpoint.horizons
-        if h not in carried
-    ]
-    if not carried:
-        wanted = "declared horizon is supported" if endpoint.horizons else "horizon is declared"
-        middle = float(np.median(outcome.y["duration"][outcome.y["event"]]))
-        carried = (min(max(float(f"{middle:.2g}"), lower), upper),)
-        notes.append(
-            f"No {wanted}; {carried[0]:g} {endpoint.unit}, near the median event time, is used."
-        )
-    times = np.linspace(lower, upper, len(grid.times))
-    return TimePlan(times, carried, float(tau), endpoint.unit, tuple(notes))
-
-
-def _inward(value: float, direction: int) -> float:
-    """Round to three significant digits, up for +1 and down for -1."""
-    scale = 10.0 ** (math.floor(math.log10(value)) - 2)
-    steps = value / scale
-    whole = math.ceil(steps) if direction > 0 else math.floor(steps)
-    return float(f"{whole * scale:.12g}")
 
 
 def _fit_model(
@@ -339,7 +264,7 @@ def _fit_model(
         times=None if plan is None else plan.times,
         horizons=() if plan is None else plan.horizons,
         tau=None if plan is None else plan.tau,
-        n_splits=_affordable_folds(outcome, value["folds"]),
+        n_splits=affordable_folds(outcome, value["folds"]),
         n_repeats=value["repeats"],
         n_inner=value["inner_folds"],
         strata=strata,
@@ -365,29 +290,6 @@ def _fit_model(
         attribution,
         time.monotonic() - began,
     )
-
-
-def _affordable_folds(outcome: Outcome, folds: int) -> int:
-    """At least two events (and, for a response, two non-responders) in every fold."""
-    events = int(outcome.event.sum())
-    scarce = events if outcome.kind == "survival" else min(events, len(outcome.event) - events)
-    if scarce < 4:
-        raise NotEstimableError(
-            f"Endpoint '{outcome.name}' must have at least 4 events to be validated; got {scarce}."
-        )
-    return min(folds, scarce // 2)
-
-
-def _best(runs: Sequence[ModelRun], outcome: Outcome) -> str:
-    """Name of the endpoint's model with the best proper score, simpler first on ties."""
-    metric, direction = SELECTION[outcome.kind]
-
-    def merit(run: ModelRun) -> float:
-        value = next(p.value for p in run.nested.performance if p.metric == metric)
-        return -np.inf if value is None else direction * value
-
-    mine = [run for run in runs if run.endpoint == outcome.name]
-    return max(mine, key=merit).name
 
 
 def software_versions() -> dict[str, str]:
@@ -450,51 +352,6 @@ def _publish(
     return TrainResult(
         run, report, folder / FOLDER, bundles, registered, run_id, tuple(map(str, doubts))
     )
-
-
-def describe_bundle(run: StudyRun, model: ModelRun) -> dict[str, Any]:
-    """What a bundle says of itself: counts, horizons, performance; no patient values."""
-    study = run.cohort.study
-    endpoint = next(e for e in run.summary.endpoints if e.name == model.endpoint)
-    plan = run.time_plans.get(model.endpoint)
-    id_column = study.id_column
-    return {
-        "name": f"{study.name}-{model.endpoint}-{model.name}",
-        "endpoint": model.endpoint,
-        "kind": model.kind,
-        "model": model.name,
-        "params": dict(model.params),
-        "horizons": [] if plan is None else list(plan.horizons),
-        "unit": None if plan is None else plan.unit,
-        "id_column": id_column,
-        "id_optional": id_column is not None and study.columns[id_column].optional,
-        "n_patients": endpoint.n_patients,
-        "n_events": endpoint.n_events,
-        "benefit": _benefit_allowed(run, model),
-        "margin_scale": model.attribution.scale,
-        "performance": performance_table(model.nested),
-        "dataset_digest": run.summary.dataset_digest,
-        "study_digest": run.summary.study_digest,
-        "software": dict(run.software),
-        "settings": {key: plain_value(value["value"]) for key, value in run.settings.items()},
-    }
-
-
-def _benefit_allowed(run: StudyRun, model: ModelRun) -> dict[str, Any] | None:
-    """Whose verdicts let a model's scores carry a predicted benefit; None where none do.
-
-    A difference of effect must have been claimed on this endpoint, and the model must be able to
-    hold one: without a product of arm and marker everyone's benefit would follow from risk alone.
-    """
-    arm = run.cohort.study.arm_column
-    if run.evidence is None or arm is None or model.kind != "survival":
-        return None
-    markers = [
-        v.marker for v in run.evidence.verdicts if v.endpoint == model.endpoint and v.claimed
-    ]
-    if not markers or int(model.params.get("max_depth", 1)) < 2:
-        return None
-    return {"arm": arm, "markers": markers}
 
 
 def _headline(model: ModelRun, candidate: bool) -> dict[str, Any]:

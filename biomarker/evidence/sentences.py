@@ -9,7 +9,7 @@ from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.robustness import EffectType
 from biomarker.evidence.verdict import PROPORTIONALITY_ALPHA, Code, Design
 
-__all__ = ["Told", "sentence"]
+__all__ = ["Told", "ratio_number", "sentence"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _scale(told: Told) -> str:
 
 def _interval(told: Told, values: tuple[float, float, float]) -> str:
     """Value and interval, as printed."""
-    value, low, high = (_number(v) for v in values)
+    value, low, high = (ratio_number(v) for v in values)
     return f"{value}, {_level(told)} interval {low} to {high}"
 
 
@@ -132,8 +132,8 @@ def _not_shown(told: Told) -> str:
         text += f" Adjusted for {tests}: p {_p(told.p_adjusted)}{_jointly(told)}."
     if told.detectable is not None and math.isfinite(told.detectable):
         text += (
-            f" These data could detect a ratio of {_number(told.detectable)} or "
-            f"{_number(1 / told.detectable)} with 80% power"
+            f" These data could detect a ratio of {ratio_number(told.detectable)} or "
+            f"{ratio_number(1 / told.detectable)} with 80% power"
             f"{' after that adjustment' if told.family_size > 1 else ''}."
         )
     if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
@@ -151,8 +151,8 @@ def _absolute(told: Told) -> str:
     competing = " (if competing events could not happen)" if "cause" in told.scale else ""
     what = {
         "restricted_mean": f"the treatment's gain in mean event-free time up to "
-        f"{_number(gain.at)} {told.unit}{competing}",
-        "survival": f"the treatment's gain in event-free probability at {_number(gain.at)} "
+        f"{_time(gain.at)} {told.unit}{competing}",
+        "survival": f"the treatment's gain in event-free probability at {_time(gain.at)} "
         f"{told.unit}{competing}",
         "response": "the treatment's gain in response probability",
     }[gain.measure]
@@ -171,9 +171,9 @@ def _signed(value: float) -> str:
 
 def _excluded(low: float, high: float) -> str:
     """What an interval leaves out, in words."""
-    parts = [f"ratios below {_number(low)}"] if low > 0 else []
-    parts += [f"above {_number(high)}"] if math.isfinite(high) else []
-    if len(parts) == 1 and not low > 0:
+    parts = [f"ratios below {ratio_number(low)}"] if low >= 0.001 else []
+    parts += [f"above {ratio_number(high)}"] if math.isfinite(high) else []
+    if len(parts) == 1 and not low >= 0.001:
         return f"ratios {parts[0]}"
     return " and ".join(parts) if parts else "no ratio"
 
@@ -206,13 +206,25 @@ def _one_arm(told: Told) -> str:
     return text + " All patients are in one arm, so whether treatment matters cannot be told."
 
 
-def _number(value: float) -> str:
-    """Three significant digits; infinity in words."""
-    if not math.isfinite(value):
+def _time(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def ratio_number(value: float) -> str:
+    """A ratio at three significant digits, without powers of ten; 'no limit' for infinity.
+
+    Examples
+    --------
+    >>> ratio_number(1.0), ratio_number(0.00004), ratio_number(1319.6)
+    ('1.00', '<0.001', '1,320')
+    """
+    if math.isinf(value):
         return "no limit"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}" if abs(value) < 1e6 else "over a million"
-    return f"{value:.3g}" if value else "0"
+    if value >= 999.5:
+        return f"{value:,.0f}" if value < 1e6 else "over a million"
+    if 0 < value < 0.001:
+        return "<0.001"
+    return f"{value:#.3g}".rstrip(".") if value else "0"
 
 
 def _p(value: float) -> str:

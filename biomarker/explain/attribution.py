@@ -147,7 +147,7 @@ def attribute(
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models import LogisticResponse
     >>> from biomarker.models.pipeline import EncodedModel
     >>> from biomarker.parsing import ParseRule

@@ -148,7 +148,7 @@ def zoo_benefit(fitted: Any, X: npt.ArrayLike, arm: str) -> BenefitShares:
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models import BoostedResponse
     >>> from biomarker.models.pipeline import EncodedModel
     >>> from biomarker.parsing import ParseRule

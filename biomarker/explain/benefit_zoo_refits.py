@@ -66,7 +66,7 @@ def zoo_null_refits(
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models import BoostedResponse
     >>> from biomarker.models.pipeline import EncodedModel
     >>> from biomarker.parsing import ParseRule

@@ -187,7 +187,7 @@ def attribute_over_time(
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models import CoxRegression
     >>> from biomarker.models.pipeline import EncodedModel
     >>> from biomarker.outcomes import survival_outcome

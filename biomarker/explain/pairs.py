@@ -92,7 +92,7 @@ def interactions(fitted: Any, X: npt.ArrayLike) -> Interactions:
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models import BoostedResponse
     >>> from biomarker.models.pipeline import EncodedModel
     >>> from biomarker.parsing import ParseRule

@@ -78,7 +78,7 @@ def assess_stability(
     Examples
     --------
     >>> from biomarker.explain.attribution import attribute
-    >>> from biomarker.features.encoding import ColumnPlan
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.models.pipeline import PipelineBuilder
     >>> from biomarker.parsing import ParseRule
     >>> rng = np.random.default_rng(0)

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.errors import BundleError
-from biomarker.features.encoding import FrozenColumn, FrozenEncoder
+from biomarker.features.encoding import FrozenEncoder
+from biomarker.features.frozen_column import FrozenColumn
 from biomarker.parsing import State
 
 __all__ = ["THRESHOLDS", "ColumnSupport", "Spread", "Support", "fit_support"]
@@ -255,7 +256,8 @@ def fit_support(encoder: FrozenEncoder, raw: Floats, states: npt.NDArray[np.uint
 
     Examples
     --------
-    >>> from biomarker.features.encoding import ColumnPlan, fit_encoder
+    >>> from biomarker.features.encoding import fit_encoder
+    >>> from biomarker.features.frozen_column import ColumnPlan
     >>> from biomarker.parsing import ParseRule
     >>> raw = np.random.default_rng(0).normal(60, 8, (200, 1))
     >>> encoder = fit_encoder((ColumnPlan(ParseRule("age", "continuous")),), raw)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.evidence.effect_curve import EffectCurve
+from biomarker.evidence.sentences import ratio_number
 from biomarker.evidence.verdict import Verdict
 from biomarker.figures.canvas import (
     INK,
@@ -124,7 +125,7 @@ def _row(
         colour = SERIES[1] if verdict.claimed else SERIES[0]
         for drawn in _interval(axes, (value, low, high), y, colour, limits):
             mark_row(drawn, row)
-        said = f"{_number(value)} ({_number(low)} to {_number(high)})"
+        said = f"{ratio_number(value)} ({ratio_number(low)} to {ratio_number(high)})"
     for i, (words, colour) in enumerate(
         ((said, INK), (_p_words(verdict, alone), INK), (_counts(verdict, alone), MUTED))
     ):
@@ -197,13 +198,6 @@ def _ratio_ticks(axis: Any, low: float, high: float, most: int) -> None:
             break
     axis.set_ticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_ticks([], minor=True)
-
-
-def _number(value: float) -> str:
-    """Three significant digits; infinity in words."""
-    if math.isinf(value):
-        return "∞"
-    return f"{value:#.3g}".rstrip(".") if 0.001 <= value < 1000 else f"{value:.3g}"
 
 
 def _p(value: float | None) -> str:

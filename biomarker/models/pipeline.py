@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from biomarker.features.encoding import ColumnPlan, FrozenEncoder, fit_encoder
+from biomarker.features.encoding import FrozenEncoder, fit_encoder
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.zoo import model_choice
 
 __all__ = ["EncodedModel", "PipelineBuilder"]

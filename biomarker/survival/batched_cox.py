@@ -240,7 +240,7 @@ def fit_batch_outcomes(
     True
     """
     from biomarker.survival import batched_cox_layout as layout
-    from biomarker.survival.batched_cox_kernels import HARD
+    from biomarker.survival.batched_cox_newton import HARD
 
     table = feature_table(X)
     n, p = table.shape

@@ -14,16 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from biomarker.survival import batched_cox_kernels as kernels
-from biomarker.survival.batched_cox_kernels import (
-    COMPILE,
-    Flags,
-    Floats,
-    Ints,
-    Work,
-    fit_one,
-    null_value,
-)
+from biomarker.survival import batched_cox_likelihood, batched_cox_newton
+from biomarker.survival.batched_cox_likelihood import null_value
+from biomarker.survival.batched_cox_newton import fit_one
+from biomarker.survival.batched_cox_work import COMPILE, Flags, Floats, Ints, Work
 
 __all__ = ["COLUMNS", "OUTCOMES", "WEIGHTS", "Base", "Batch", "Fits", "fit_range"]
 
@@ -287,13 +281,14 @@ def _lay_columns(
 
 
 def _stamp() -> int:
-    """A number that changes with any compiled function or constant of these two files.
+    """A number that changes with any compiled function or constant of these three files.
 
     numba's cache of a function notices changes in that function alone. The entry point holds all
     the others inlined, and would be served stale after one of them changed.
     """
     digest = hashlib.blake2b(digest_size=6)
-    for module in (kernels.__dict__, globals()):
+    others = (batched_cox_likelihood.__dict__, batched_cox_newton.__dict__)
+    for module in (*others, globals()):
         for name, value in sorted(module.items()):
             code = getattr(getattr(value, "py_func", None), "__code__", None)
             if code is not None:

@@ -119,8 +119,8 @@ def run(
     score_only: bool = False,
 ) -> Any:
     """Share the replicates out over threads; each is computed alone, so sharing changes nothing."""
-    from biomarker.survival.batched_cox_kernels import make_work
     from biomarker.survival.batched_cox_layout import OUTCOMES, Fits, fit_range
+    from biomarker.survival.batched_cox_work import make_work
 
     n, p = base.rows.shape[0], len(base.start)
     fits = Fits(
@@ -172,7 +172,7 @@ def finish(
     ties: Ties,
 ) -> BatchFit:
     """Turn to the caller's units, and fit with care what did not settle."""
-    from biomarker.survival.batched_cox_kernels import HARD
+    from biomarker.survival.batched_cox_newton import HARD
 
     scales = np.broadcast_to(scale, fits.coef.shape)
     reason = fits.status.copy()

@@ -84,7 +84,7 @@ def agreement() -> None:
 def fitted(p: int, n_trees: int, depth: int) -> tuple[Any, Floats]:
     """A boosted Cox model on products and sums, and its rows."""
     from biomarker import survival_outcome
-    from biomarker.features.encoding import ColumnPlan
+    from biomarker.features.frozen_column import ColumnPlan
     from biomarker.models import BoostedCox
     from biomarker.models.pipeline import EncodedModel
     from biomarker.parsing import ParseRule

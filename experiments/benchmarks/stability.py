@@ -29,7 +29,7 @@ import numpy as np
 from biomarker.explain.attribution import Attribution, attribute
 from biomarker.explain.refits import Block, Refits, blocks_of
 from biomarker.explain.stability import stability
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.outcomes import survival_outcome
 from biomarker.parsing import ParseRule

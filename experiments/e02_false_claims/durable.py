@@ -26,7 +26,8 @@ from biomarker.evidence.landmark import landmark_association
 from biomarker.metrics.benefit import c_for_benefit, rule_gain
 from biomarker.outcomes import survival_outcome
 from biomarker.resampling import spawn
-from biomarker.survival.curves import kaplan_meier, log_rank
+from biomarker.survival.curves import kaplan_meier
+from biomarker.survival.log_rank import log_rank
 from experiments.cells import Parts
 
 __all__ = ["run"]

@@ -17,7 +17,7 @@ from biomarker.explain.controls import null_band
 from biomarker.explain.refit_runs import run_block
 from biomarker.explain.refits import Refits, blocks_of
 from biomarker.explain.stability import AGREEMENT, stability
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.models.zoo import model_choice
 from biomarker.outcomes import survival_outcome

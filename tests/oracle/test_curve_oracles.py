@@ -26,10 +26,10 @@ from biomarker.outcomes import survival_outcome
 from biomarker.survival.curves import (
     at_risk_table,
     kaplan_meier,
-    log_rank,
     nelson_aalen,
     restricted_mean,
 )
+from biomarker.survival.log_rank import log_rank
 
 PLACEBO = [1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23]
 TREATED_EVENTS = [6, 6, 6, 7, 10, 13, 16, 22, 23]

@@ -15,7 +15,7 @@ import pytest
 import pipelines.refits as refits
 from biomarker.explain.attribution import attribute
 from biomarker.explain.refits import Refits, blocks_of
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.parsing import ParseRule
 from pipelines.ingest import load_cohort

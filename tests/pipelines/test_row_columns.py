@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biomarker.features.encoding import ColumnPlan, FrozenColumn, fit_encoder
+from biomarker.features.encoding import fit_encoder
+from biomarker.features.frozen_column import ColumnPlan, FrozenColumn
 from biomarker.features.support import ColumnSupport, fit_support
 from biomarker.parsing import ParseRule
 from pipelines.row_columns import read_column, read_every_value

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from biomarker.features.encoding import REASONS
+from biomarker.features.frozen_column import REASONS
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.scoring import score
 from pipelines.scoring_job import score_file

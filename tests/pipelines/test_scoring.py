@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from biomarker.errors import SchemaError, StorageError, UsageError
-from biomarker.features.encoding import REASONS
+from biomarker.features.frozen_column import REASONS
 from biomarker.study import ScoringRules
 from pipelines.bundle import Bundle, load_bundle
 from pipelines.scoring import OUTPUT_NAMES, score

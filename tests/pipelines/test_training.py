@@ -124,7 +124,7 @@ def test_benefit_needs_a_claim_and_a_model_that_can_hold_it(trained):
     from dataclasses import replace
     from types import SimpleNamespace
 
-    from pipelines.training import describe_bundle
+    from pipelines.bundle_description import describe_bundle
 
     run = trained[0].run
     models = {(m.endpoint, m.name): m for m in run.models}

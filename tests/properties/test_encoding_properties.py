@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from biomarker.errors import NotEstimableError
-from biomarker.features.encoding import (
-    ColumnPlan,
-    Floats,
-    FrozenEncoder,
-    _outward,
-    fit_encoder,
-)
+from biomarker.features.encoding import Floats, FrozenEncoder, _outward, fit_encoder
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.parsing import ParseRule
 
 PLANS = (

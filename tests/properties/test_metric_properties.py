@@ -15,7 +15,8 @@ from biomarker.metrics import (
 )
 from biomarker.outcomes import survival_outcome
 from biomarker.resampling import make_folds
-from biomarker.survival.curves import kaplan_meier, log_rank, restricted_mean
+from biomarker.survival.curves import kaplan_meier, restricted_mean
+from biomarker.survival.log_rank import log_rank
 
 
 @st.composite

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from biomarker.resampling import spawn
-from biomarker.survival.curves import log_rank
+from biomarker.survival.log_rank import log_rank
 from experiments.e02_false_claims import durable
 
 

@@ -15,7 +15,7 @@ from biomarker.explain.attribution import attribute
 from biomarker.explain.controls import null_band
 from biomarker.explain.refit_runs import run_block
 from biomarker.explain.refits import Block, Refits
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.parsing import ParseRule
 from biomarker.resampling import spawn

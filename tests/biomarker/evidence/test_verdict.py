@@ -119,9 +119,9 @@ TOLD = Told(
 def test_what_is_not_shown_says_what_is_excluded_and_detectable() -> None:
     """Interval, exclusion, detectable ratio; never that there is nothing."""
     text = sentence(TOLD)
-    assert "ratio of hazard ratios is 0.9, 95% interval 0.6 to 1.3" in text
-    assert "excludes ratios below 0.6 and above 1.3" in text
-    assert "a ratio of 1.8 or 0.556 with 80% power" in text
+    assert "ratio of hazard ratios is 0.900, 95% interval 0.600 to 1.30" in text
+    assert "excludes ratios below 0.600 and above 1.30" in text
+    assert "a ratio of 1.80 or 0.556 with 80% power" in text
     assert "Adjusted for 3 tests: p .400" in text
     assert "not predictive" not in text
 
@@ -129,8 +129,8 @@ def test_what_is_not_shown_says_what_is_excluded_and_detectable() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.0, 2.0, "excludes ratios above 2"),
-        (0.5, float("inf"), "excludes ratios below 0.5"),
+        (0.0, 2.0, "excludes ratios above 2.00"),
+        (0.5, float("inf"), "excludes ratios below 0.500"),
         (0.0, float("inf"), "excludes no ratio"),
     ],
 )

@@ -17,7 +17,7 @@ from biomarker.explain.contributions import (
     AdditivityError,
     contributions,
 )
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import (
     BoostedAFT,
     BoostedCox,

@@ -13,7 +13,7 @@ from biomarker import survival_outcome
 from biomarker.errors import UsageError
 from biomarker.explain.benefit_shares import LINEAR_TOLERANCE, TREE_TOLERANCE, zoo_benefit
 from biomarker.explain.contributions import AdditivityError, contributions
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import (
     BoostedAFT,
     BoostedCox,

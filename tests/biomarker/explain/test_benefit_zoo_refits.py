@@ -11,7 +11,7 @@ from biomarker import survival_outcome
 from biomarker.explain.benefit_null import column_parts, upper
 from biomarker.explain.benefit_shares import zoo_benefit
 from biomarker.explain.benefit_zoo_refits import zoo_null_refits, zoo_patient_refits
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import BoostedCox, BoostedResponse
 from biomarker.models.pipeline import EncodedModel
 from biomarker.parsing import ParseRule

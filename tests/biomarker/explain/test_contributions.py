@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from biomarker import survival_outcome
 from biomarker.errors import BundleError
 from biomarker.explain.contributions import contributions, drivers
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import BoostedCox
 from biomarker.models.pipeline import EncodedModel
 from biomarker.parsing import ParseRule

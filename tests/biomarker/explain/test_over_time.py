@@ -20,7 +20,7 @@ from biomarker.explain.over_time import (
     attribute_over_time,
 )
 from biomarker.explain.scales import Scale
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import (
     BoostedAFT,
     BoostedCox,

@@ -13,7 +13,7 @@ from biomarker import survival_outcome
 from biomarker.explain import pairs
 from biomarker.explain.contributions import AdditivityError, contributions
 from biomarker.explain.pairs import interactions
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models import BoostedAFT, BoostedCox, BoostedResponse, CoxRegression
 from biomarker.models.pipeline import EncodedModel
 from biomarker.parsing import ParseRule

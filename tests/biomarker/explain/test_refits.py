@@ -11,7 +11,7 @@ from biomarker import survival_outcome
 from biomarker.errors import UsageError
 from biomarker.explain.attribution import attribute
 from biomarker.explain.refits import Refits, blocks_of, directions, full_fit, join
-from biomarker.features.encoding import ColumnPlan
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.parsing import ParseRule
 

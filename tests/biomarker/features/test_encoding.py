@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from biomarker.errors import BundleError
-from biomarker.features.encoding import (
-    REASONS,
-    ColumnPlan,
-    FrozenEncoder,
-    fit_encoder,
-    plan_columns,
-)
+from biomarker.features.encoding import FrozenEncoder, fit_encoder, plan_columns
+from biomarker.features.frozen_column import REASONS, ColumnPlan
 from biomarker.parsing import ParseRule, State
 from biomarker.study import ScoringRules, Study
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomarker.errors import BundleError
-from biomarker.features.encoding import ColumnPlan, FrozenEncoder, fit_encoder
+from biomarker.features.encoding import FrozenEncoder, fit_encoder
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.features.support import ColumnSupport, Support, fit_support
 from biomarker.parsing import ParseRule, State
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biomarker.features.encoding import ColumnPlan, fit_encoder
+from biomarker.features.encoding import fit_encoder
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.features.support import Support, fit_support
 from biomarker.metrics.drift import Check, Drift, _holm, judge_drift, stability_index
 from biomarker.parsing import ParseRule, State

@@ -8,11 +8,11 @@ from biomarker.outcomes import survival_outcome
 from biomarker.survival.curves import (
     at_risk_table,
     kaplan_meier,
-    log_rank,
     nelson_aalen,
     restricted_mean,
     reverse_kaplan_meier,
 )
+from biomarker.survival.log_rank import log_rank
 
 
 def test_survival_is_right_continuous_and_starts_at_one():

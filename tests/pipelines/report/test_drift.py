@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biomarker.features.encoding import ColumnPlan, fit_encoder
+from biomarker.features.encoding import fit_encoder
+from biomarker.features.frozen_column import ColumnPlan
 from biomarker.features.support import fit_support
 from biomarker.metrics.drift import Drift, judge_drift
 from biomarker.parsing import ParseRule

@@ -1,4 +1,4 @@
-r"""Compiled Newton fits of many small Cox models, one replicate after another.
+r"""Log-likelihood, score and information of a replicate's Cox model, compiled.
 
 A replicate is a list of rows sorted as in :mod:`biomarker.survival.partial_likelihood_sweeps`
 (stratum, falling duration, deaths last within a tie), each row standing for ``weight`` identical
@@ -7,118 +7,25 @@ z_m = 1 / (S0 - f_m D0), f_m = m/d, m = 0..d-1, where S and D sum risk times 1, 
 risk set and over the deaths; Breslow's have f = 0. With h = sum z, k = sum f z the time adds
 h S1 - k D1 to the expected score and h S2 - k D2 - sum z^2 (S1 - f D1)(S1 - f D1)' to the
 information. Only products of denominators are needed for the likelihood: logs are taken of runs.
-
-Every replicate is computed by one thread in one order, so results do not depend on how replicates
-are shared out. Fast-math flags are named one by one; none of them assumes that NaN is absent.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["COMPILE", "HARD", "NO_EVENTS", "OK", "Work", "fit_one", "make_work", "null_value"]
+from biomarker.survival.batched_cox_work import COMPILE, Floats, Work
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-OK, NO_EVENTS, HARD = 0, 1, 2
+__all__ = ["evaluate", "null_value"]
 
 _FAR = 200.0  # |x'b| beyond which a step is refused: risks would lose every digit
 _HUGE, _SMALL = 1e150, 1e-150
-_STEPS = 15  # what settles has settled by then; the rest is looked at with care
-_HALVINGS = 20
-_SETTLED = 1e-11  # predicted error, in standard deviations of a column, of the last step
-_CLOSE = 1e-3  # a step this short may be the last
-# A step this short is taken without looking: coefficients and likelihood are exact to its square,
-# the information to its length. A null fit, whose score is wanted, asks for more.
-_NOTHING, _NOTHING_NULL = 1e-6, 1e-8
-_PIVOT = 1e-9  # share of a column's information that the columns before it must leave
-_FLOOR = 1e-6  # information per event and variance of a column: less is looked at with care
 _ROUNDING = 1e-13
 
 _LOG2E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it leaves the nearest integer in the low bits
-
-# Not cached one by one: see the stamp in batched_cox_layout. Inlined, because every call of a
-# compiled function counts the references of the arrays it is handed.
-COMPILE = {"forceinline": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-
-
-class Work(NamedTuple):
-    """One thread's arrays, reused by every replicate it fits."""
-
-    columns: Floats  # (max(p, 3), n)
-    rows: Floats  # (n, p), used where p > 3
-    weight: Floats  # (n,)
-    risk_start: Floats  # (n,) risk at the shared starting point, weight included
-    risk: Floats
-    share: Floats  # (n,) scratch
-    bits: Ints  # the same memory as ``share`` seen as integers
-    begin: Ints
-    mid: Ints
-    end: Ints
-    first: Flags
-    deaths: Ints  # (n,) per death time, copies counted
-    hazard: Floats  # (n,) per death time, scratch
-    hazard_dying: Floats
-    observed: Floats  # (p,) sum of x over deaths
-    shift: Floats  # (p,) where this replicate starts, from the shared start
-    coef: Floats
-    trial: Floats
-    step: Floats
-    gradient: Floats
-    information: Floats  # (p, p)
-    factor: Floats  # (p, p)
-    half: Floats
-    sums: Floats  # (4, p) scratch
-    order: Ints  # (n,) scratch
-    before: Ints  # (n + 1,) scratch
-    copies: Ints  # (n + 1,) scratch
-    factorial: Floats  # logarithms of factorials
-
-
-def make_work(n: int, p: int) -> Work:
-    """Allocate one thread's arrays for replicates of at most n rows and p columns."""
-    wide = max(p, 3)
-    share = np.zeros(n)
-    floats = [np.zeros(wide) for _ in range(7)]
-    return Work(
-        columns=np.zeros((wide, n)),
-        rows=np.zeros((n if p > 3 else 1, wide)),
-        weight=np.zeros(n),
-        risk_start=np.zeros(n),
-        risk=np.zeros(n),
-        share=share,
-        bits=share.view(np.int64),
-        begin=np.zeros(n + 1, np.int64),
-        mid=np.zeros(n + 1, np.int64),
-        end=np.zeros(n + 1, np.int64),
-        first=np.zeros(n + 1, np.bool_),
-        deaths=np.zeros(n + 1, np.int64),
-        hazard=np.zeros(n + 1),
-        hazard_dying=np.zeros(n + 1),
-        observed=floats[0],
-        coef=floats[1],
-        trial=floats[2],
-        step=floats[3],
-        gradient=floats[4],
-        information=np.zeros((wide, wide)),
-        factor=np.zeros((wide, wide)),
-        half=floats[5],
-        shift=floats[6],
-        sums=np.zeros((4, wide)),
-        order=np.zeros(n, np.int64),
-        before=np.zeros(n + 1, np.int64),
-        copies=np.zeros(n + 1, np.int64),
-        factorial=np.cumsum(np.log(np.maximum(np.arange(2 * n + 64), 1))),
-    )
 
 
 @njit(**COMPILE)
@@ -416,7 +323,7 @@ def _add_row(work: Work, rows: Floats, i: int, expected: float, p: int) -> None:
 
 
 @njit(**COMPILE)
-def _evaluate(
+def evaluate(
     work: Work, coef: Floats, p: int, m: int, n_times: int, efron: bool, at_start: bool
 ) -> tuple[float, float]:
     """Log-likelihood and the size of its rounding error; -inf where out of reach."""
@@ -439,40 +346,6 @@ def _evaluate(
 
 
 @njit(**COMPILE)
-def _solve(work: Work, p: int, floor: float) -> bool:
-    """Solve information * step = gradient for the first p columns; False where singular.
-
-    ``floor`` is the least pivot accepted.
-    """
-    factor, half, information = work.factor, work.half, work.information
-    for j in range(p):
-        pivot = information[j, j]
-        least = max(floor, _PIVOT * pivot)
-        for k in range(j):
-            pivot -= factor[k, j] * factor[k, j]
-        if not pivot > least:
-            return False
-        inverse = 1.0 / np.sqrt(pivot)
-        factor[j, j] = inverse
-        total = work.gradient[j]
-        for k in range(j):
-            total -= factor[k, j] * half[k]
-        half[j] = total * inverse
-        for c in range(j + 1, p):
-            total = information[j, c]
-            for k in range(j):
-                total -= factor[k, j] * factor[k, c]
-            factor[j, c] = total * inverse
-    for back in range(p):
-        j = p - 1 - back
-        total = half[j]
-        for k in range(j + 1, p):
-            total -= factor[j, k] * work.step[k]
-        work.step[j] = total * factor[j, j]
-    return True
-
-
-@njit(**COMPILE)
 def null_value(work: Work, n_times: int, efron: bool) -> float:
     """Log-likelihood at zero of rows of weight 1: every denominator is a number of patients."""
     logs = 0.0
@@ -484,138 +357,3 @@ def null_value(work: Work, n_times: int, efron: bool) -> float:
         for q in range(work.deaths[k]):
             logs += np.log(float(at_risk - q if efron else at_risk))
     return -logs
-
-
-@njit(**COMPILE)
-def _longest(step: Floats, p: int) -> float:
-    """Largest component of a step."""
-    length = 0.0
-    for j in range(p):
-        length = max(length, abs(step[j]))
-    return length
-
-
-@njit(**COMPILE)
-def _step_on_paper(work: Work, p: int, columns: int) -> float:
-    """Take a tiny Newton step by the quadratic at hand; returns the gain in log-likelihood."""
-    gain = 0.0
-    for j in range(columns):
-        gain += 0.5 * work.gradient[j] * work.step[j]
-    for j in range(p):
-        for k in range(columns):
-            a = work.information[j, k] if j <= k else work.information[k, j]
-            work.gradient[j] -= a * work.step[k]
-    for j in range(columns):
-        work.coef[j] += work.step[j]
-        work.trial[j] = work.coef[j]
-    return gain
-
-
-@njit(**COMPILE)
-def fit_one(
-    work: Work,
-    p: int,
-    n_null: int,
-    null_at_start: bool,
-    m: int,
-    n_times: int,
-    n_events: int,
-    efron: bool,
-    score_only: bool,
-    shifted: bool,
-    zero: float,
-    start: Floats,
-    summary: Floats,
-) -> int:
-    """Fit the replicate laid out in ``work``; returns its status.
-
-    Climbs over the first ``n_null`` columns and from there over all p; each model ends evaluated
-    within ``_NOTHING`` of its maximum. ``summary`` receives the log-likelihood of the null model
-    and of the full one, and the score statistic of the remaining columns at the null fit (NaN where
-    the climb starts elsewhere). Coefficients and information stay in ``work``. A climb starts at
-    ``start``, where ``risk_start`` holds the risks already, or ``shifted`` from it. ``zero`` is the
-    log-likelihood at zero, for a null model without columns.
-    """
-    coef, trial, step = work.coef, work.trial, work.step
-    summary[0] = summary[1] = summary[2] = np.nan
-    for j in range(p):
-        coef[j] = trial[j] = start[j] + (work.shift[j] if shifted else 0.0)
-    for j in range(p, len(coef)):
-        coef[j] = trial[j] = 0.0
-    if n_times == 0:
-        return NO_EVENTS
-    floor = _FLOOR * n_events
-    in_null = n_null > 0 and not null_at_start
-    if not in_null and not null_at_start:
-        summary[0] = zero
-    columns = n_null if in_null else p
-    opening, last, switched = True, False, null_at_start
-    value, rounding = -np.inf, 0.0
-    previous = length = 0.0
-    fraction = 1.0
-    taken = halved = 0
-    while True:
-        there, error = _evaluate(work, trial, p, m, n_times, efron, opening and not shifted)
-        if opening and not np.isfinite(there):
-            return HARD
-        if not there >= value - rounding:
-            halved += 1
-            fraction *= 0.5
-            if halved > _HALVINGS:
-                return HARD
-            for j in range(columns):
-                trial[j] = coef[j] + fraction * step[j]
-            continue
-        value, rounding = there, error
-        summary[1] = value
-        for j in range(p):
-            coef[j] = trial[j]
-        finished = False
-        if last and fraction == 1.0:
-            finished = not in_null
-            switched = in_null
-            in_null = False
-        if switched:
-            summary[0] = value
-            columns = p
-            taken = 0
-        whole = fraction == 1.0 and not opening and not switched
-        previous = length if whole else 0.0
-        opening = False
-        # Also at the maximum: its matrix must still carry every direction.
-        if not _solve(work, columns, floor):
-            return HARD
-        if finished:
-            return OK
-        length = _longest(step, columns)
-        if length <= (_NOTHING_NULL if in_null else _NOTHING) and not switched:
-            value += _step_on_paper(work, p, columns)
-            summary[1] = value
-            if not in_null:
-                return OK
-            summary[0] = value
-            columns, taken, previous = p, 0, 0.0
-            in_null, switched = False, True
-            if not _solve(work, columns, floor):
-                return HARD
-            length = _longest(step, columns)
-        if switched:
-            statistic = 0.0
-            for j in range(p):
-                statistic += work.gradient[j] * step[j]
-            summary[2] = statistic
-            switched = False
-            if score_only:
-                return OK
-        taken += 1
-        if taken > _STEPS or not np.isfinite(length):
-            return HARD
-        # Newton squares the error, up to a factor that the last two steps show.
-        ahead = length * length
-        if previous > 0.0:
-            ahead *= max(1.0, length / (previous * previous))
-        last = previous > 0.0 and length <= _CLOSE and ahead <= _SETTLED
-        fraction = 1.0
-        halved = 0
-        for j in range(columns):
-            trial[j] = coef[j] + step[j]
