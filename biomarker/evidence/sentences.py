@@ -165,14 +165,17 @@ def _absolute(told: Told) -> str:
 
 
 def _signed(value: float) -> str:
-    text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2g}"
-    return text.replace("-", "\N{MINUS SIGN}") if value else "0"
+    """Two significant digits and a sign, without powers of ten."""
+    if not value:
+        return "0"
+    places = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:+,.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _excluded(low: float, high: float) -> str:
     """What an interval leaves out, in words."""
     parts = [f"ratios below {ratio_number(low)}"] if low >= 0.001 else []
-    parts += [f"above {ratio_number(high)}"] if math.isfinite(high) else []
+    parts += [f"above {ratio_number(high)}"] if high < 1e6 else []
     if len(parts) == 1 and not low >= 0.001:
         return f"ratios {parts[0]}"
     return " and ".join(parts) if parts else "no ratio"

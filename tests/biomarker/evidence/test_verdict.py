@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from biomarker.evidence import verdict as room
+from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.sentences import Told, sentence
 from biomarker.evidence.verdict import Claim, decide, reasons_against
 
@@ -124,6 +125,22 @@ def test_what_is_not_shown_says_what_is_excluded_and_detectable() -> None:
     assert "a ratio of 1.80 or 0.556 with 80% power" in text
     assert "Adjusted for 3 tests: p .400" in text
     assert "not predictive" not in text
+
+
+def test_no_number_is_written_in_powers_of_ten() -> None:
+    """Days in thousands, ratios far out, and a gain near nothing."""
+    gain = AbsoluteEffect(
+        "restricted_mean", 0.00004, -1234.0, 5678.0, 1.0, 0.9, 0.0, 0.0, 0.0, 1965.0, "per SD"
+    )
+    text = sentence(
+        replace(TOLD, ratio=(1520.0, 0.00004, 3e7), detectable=2080.0, gain=gain, unit="days")
+    )
+    assert "is 1,520, 95% interval <0.001 to over a million" in text
+    assert "excludes ratios above over a million" not in text
+    assert "up to 1,965 days changes by +0.000040 days" in text
+    assert "interval \N{MINUS SIGN}1,234 to +5,678" in text
+    assert "e+" not in text
+    assert "e-" not in text.replace("event-free", "")
 
 
 @pytest.mark.parametrize(
