@@ -58,13 +58,13 @@ def one_arm_run() -> StudyRun:
 
 
 def test_the_section_stands_right_after_the_summary_and_opens_with_the_verdicts(page: str) -> None:
-    """Sections in order; in the section the table comes before any drawing or sentence."""
+    """Sections in order; in the section the verdicts, then the forest, then the sentences."""
     order = re.findall(r'<section id="([a-z0-9-]+)"', page)
     assert order[:3] == ["summary", "evidence", "cohort"]
     told = section(page)
     first_table = told.index("<table")
     assert "one verdict a marker" in told[first_table : first_table + 200]
-    assert first_table < told.index('<ul class="plain verdicts">') < told.index("<figure")
+    assert first_table < told.index("<figure") < told.index('<ul class="plain verdicts">')
 
 
 def test_the_first_page_names_every_verdict_and_the_ledger(page: str) -> None:
