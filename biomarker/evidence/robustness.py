@@ -119,7 +119,6 @@ def proportionality(data: AnalysisSet, test: RatioTest) -> float | None:
         question.X,
         data.y,
         question.fit.coefficients,
-        question.fit.covariance,
         list(columns),
         data.strata,
     )

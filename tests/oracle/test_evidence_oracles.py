@@ -15,8 +15,8 @@ from biomarker.evidence import EvidenceResult, assess
 from biomarker.evidence.log_odds import fit_log_odds
 from biomarker.evidence.multiplicity import holm
 from biomarker.evidence.power import interaction_power
-from biomarker.evidence.regressions import HazardRegression
 from biomarker.evidence.residuals import proportionality_p, score_residuals
+from biomarker.models import CoxRegression
 
 
 def table(name: str) -> pd.DataFrame:
@@ -96,26 +96,34 @@ def test_power_of_the_positive_control() -> None:
     assert interaction_power(0.6, 295, marker_variance=0.25) == pytest.approx(0.59, abs=0.005)
 
 
-def test_proportionality_agrees_with_lifelines() -> None:
-    """Scaled Schoenfeld residuals against rank, column by column.
+@pytest.mark.parametrize(
+    ("stratified", "alone", "together"),
+    [
+        (False, (0.4381694910455, 0.0093412725115, 0.1981973392918), 0.0470975515100),
+        (True, (0.81149068357328, 0.00488078992864, 0.09623166739910), 0.04038357810741),
+    ],
+)
+def test_proportionality_agrees_with_r(
+    stratified: bool, alone: tuple[float, float, float], together: float
+) -> None:
+    """GBSG2, hormone therapy x progesterone receptor (log1p, standardised with divisor n).
 
-    lifelines: proportional_hazard_test(CoxPHFitter().fit(...), df, time_transform="rank").
+    R 3.5.3 of survival: f <- coxph(Surv(time, cens) ~ arm + m + I(arm * m), ties = "breslow"), with
+    + strata(menostat) in the second row; cox.zph(f, transform = "rank", terms = FALSE)$table.
     """
-    from lifelines import CoxPHFitter
-    from lifelines.statistics import proportional_hazard_test
+    from lifelines.datasets import load_gbsg2
 
-    rng = np.random.default_rng(11)
-    X = rng.normal(size=(120, 2))
-    time = rng.exponential(size=120) / np.exp(X @ [0.5, -0.3])
-    event = rng.random(120) < 0.7
-    y = survival_outcome(event, time)
-    fit = HazardRegression(y).fit(X)
-    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "t": time, "e": event.astype(int)})
-    peer = CoxPHFitter().fit(frame, "t", "e", fit_options={"precision": 1e-13})
-    expected = proportional_hazard_test(peer, frame, time_transform="rank").p_value
-    for column in (0, 1):
-        found = proportionality_p(X, y, fit.coefficients, fit.covariance, [column])
-        assert found == pytest.approx(expected[column], rel=1e-4)
+    data = load_gbsg2()
+    arm = (data["horTh"] == "yes").to_numpy(dtype=float)
+    m = np.log1p(data["progrec"].to_numpy(dtype=float))
+    m = (m - m.mean()) / m.std()
+    X = np.column_stack([arm, m, arm * m])
+    y = survival_outcome(data["cens"] == 1, data["time"].astype(float))
+    strata = (data["menostat"] == "Post").to_numpy(dtype=np.int64) if stratified else None
+    coef = CoxRegression(ties="breslow").fit(X, y, strata=strata).coef_
+    for column, expected in enumerate(alone):
+        assert proportionality_p(X, y, coef, [column], strata) == pytest.approx(expected, rel=1e-6)
+    assert proportionality_p(X, y, coef, [0, 1, 2], strata) == pytest.approx(together, rel=1e-6)
 
 
 def test_score_residuals_of_a_cohort_worked_by_hand() -> None:
