@@ -51,8 +51,8 @@ def p_without_influential(
 
     Notes
     -----
-    A price is paid where information itself sits in few patients: about 4 points of power for a
-    normal marker, 10 for a level that a fifth of patients have, and more for a heavy tail.
+    A price is paid where information itself sits in few patients: 2 to 5 points of power for a
+    normal marker or a level that a fifth of patients have, about 10 for a heavy tail.
     """
     n_out = max(_LEAST, math.ceil(_SHARE * len(data.rows)))
     keep = np.ones(len(data.rows), dtype=np.bool_)
