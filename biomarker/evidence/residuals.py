@@ -15,30 +15,36 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def _risk_means(X: Floats, y: SurvivalOutcome, coef: Floats) -> tuple[Floats, Floats, Floats]:
-    """Death times of one stratum, covariate means of their risk sets, and hazard jumps."""
-    eta = X @ coef
-    risk = np.exp(eta - eta.max())
-    order = np.argsort(-y["duration"], kind="stable")
-    times, deaths = np.unique(y["duration"][y["event"]], return_counts=True)
-    upto = np.searchsorted(-y["duration"][order], -times, side="right") - 1
-    total = np.cumsum(risk[order])[upto]
-    mean = np.cumsum(risk[order, None] * X[order], axis=0)[upto] / total[:, None]
-    return times, mean, deaths / total
+class _RiskSets:
+    """Risk sets at the death times of one stratum, each patient weighted by its risk.
 
+    ``times`` are the death times, ``jump`` the hazard's increments at them.
+    """
 
-def _risk_sets(X: Floats, y: SurvivalOutcome, coef: Floats) -> tuple[Floats, Floats, Floats]:
-    """Death times of one stratum, and covariate means and covariances of their risk sets."""
-    times, mean, _ = _risk_means(X, y, coef)
-    eta = X @ coef
-    order = np.argsort(-y["duration"], kind="stable")
-    risk, table = np.exp(eta - eta.max())[order], X[order]
-    upto = np.searchsorted(-y["duration"][order], -times, side="right") - 1
-    spread = np.empty((len(times), X.shape[1], X.shape[1]))
-    for j in range(X.shape[1]):
-        square = np.cumsum(risk[:, None] * table[:, j, None] * table, axis=0)[upto]
-        spread[:, j] = square / np.cumsum(risk)[upto, None] - mean[:, j, None] * mean
-    return times, mean, spread
+    def __init__(self, X: Floats, y: SurvivalOutcome, coef: Floats) -> None:
+        eta = X @ coef
+        self._order = np.argsort(-y["duration"], kind="stable")
+        self._risk = np.exp(eta - eta.max())[self._order]
+        self.times, deaths = np.unique(y["duration"][y["event"]], return_counts=True)
+        falling = -y["duration"][self._order]
+        self._upto = np.searchsorted(falling, -self.times, side="right") - 1
+        self._total = np.cumsum(self._risk)[self._upto]
+        self.jump = deaths / self._total
+
+    def mean(self, values: Floats) -> Floats:
+        """Average of each column over each risk set, shape (n_times, n_columns)."""
+        sums = np.cumsum(self._risk[:, None] * values[self._order], axis=0)[self._upto]
+        return np.asarray(sums / self._total[:, None])
+
+    def covariance(self, values: Floats, mean: Floats) -> Floats:
+        """Covariance of the columns in each risk set, shape (n_times, n_columns, n_columns)."""
+        return np.stack(
+            [
+                self.mean(values[:, j, None] * values) - mean[:, j, None] * mean
+                for j in range(values.shape[1])
+            ],
+            axis=1,
+        )
 
 
 def score_residuals(
@@ -73,7 +79,8 @@ def score_residuals(
         if not y["event"][here].any():
             continue
         part, table = y[here], X[here]
-        times, mean, jump = _risk_means(table, part, coef)
+        sets = _RiskSets(table, part, coef)
+        times, mean, jump = sets.times, sets.mean(table), sets.jump
         eta = table @ coef
         risk = np.exp(eta - eta.max())
         at = np.searchsorted(times, part["duration"], side="right")
@@ -137,14 +144,17 @@ def proportionality_p(
         died = deaths[here]
         if not died.any():
             continue
-        at, mean, spread = _risk_sets(X[here], y[here], coef)
-        place = np.searchsorted(at, y["duration"][here][died])
+        table = X[here]
+        sets = _RiskSets(table, y[here], coef)
+        mean = sets.mean(table)
+        spread = sets.covariance(table, mean)
+        place = np.searchsorted(sets.times, y["duration"][here][died])
         rank = g[here][died]
-        residual = X[here][died] - mean[place]
+        residual = table[died] - mean[place]
         score += residual.sum(axis=0)
         drift += rank @ residual
         for total, power in ((A, 0), (B, 1), (C, 2)):
-            total += np.tensordot(np.bincount(place, rank**power, len(at)), spread, axes=1)
+            total += np.tensordot(np.bincount(place, rank**power, len(mean)), spread, axes=1)
     pick = list(columns)
     try:
         held = np.linalg.solve(A, np.column_stack([score, B[:, pick]]))

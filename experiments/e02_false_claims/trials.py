@@ -61,6 +61,11 @@ class Design:
     ratio: float = 1.0
     shape: str = "proportional"
 
+    @property
+    def response(self) -> bool:
+        """Whether the outcome is a response, without times."""
+        return self.shape == "response"
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -112,13 +117,18 @@ def _latent(design: Design, rng: np.random.Generator, arm: Floats, z: Floats) ->
     return base * np.exp(-risk - arm * (math.log(design.treatment) + math.log(design.ratio) * z))
 
 
+def _population(design: Design) -> tuple[np.random.Generator, Floats, Floats]:
+    """Arms and first markers of many patients, and the generator they came from."""
+    rng, n = np.random.default_rng(0), 100_000
+    arm = np.arange(n) % 2 * 1.0
+    return rng, arm, _standard(design, _markers(design, rng, n)[:, 0])
+
+
 @cache
 def _follow_up(design: Design) -> float:
     """Longest censoring time under which the wanted share has an event."""
-    rng, n = np.random.default_rng(0), 100_000
-    arm = np.arange(n) % 2 * 1.0
-    z = _standard(design, _markers(design, rng, n)[:, 0])
-    time, uniform = _latent(design, rng, arm, z), rng.random(n)
+    rng, arm, z = _population(design)
+    time, uniform = _latent(design, rng, arm, z), rng.random(len(arm))
     low, high = 1e-3, 1e5
     for _ in range(60):
         middle = math.sqrt(low * high)
@@ -133,7 +143,7 @@ def draw(design: Design, rng: np.random.Generator) -> Drawn:
     arm = rng.permutation(np.arange(design.n) % 2).astype(np.float64)
     markers = _markers(design, rng, design.n)
     z = _standard(design, markers[:, 0])
-    if design.shape == "response":
+    if design.response:
         responded = rng.random(design.n) < _chance(design, _intercept(design), arm, z)
         return Drawn(arm, markers, np.ones(design.n), responded)
     time = _latent(design, rng, arm, z)
@@ -150,9 +160,7 @@ def _chance(design: Design, intercept: float, arm: Floats, z: Floats) -> Floats:
 @cache
 def _intercept(design: Design) -> float:
     """Log odds at the marker's mean under control, by which the wanted share responds."""
-    rng, n = np.random.default_rng(0), 100_000
-    arm = np.arange(n) % 2 * 1.0
-    z = _standard(design, _markers(design, rng, n)[:, 0])
+    _, arm, z = _population(design)
     return float(brentq(lambda at: _chance(design, at, arm, z).mean() - design.events, -20.0, 20.0))
 
 
@@ -199,10 +207,9 @@ def cohort_of(design: Design, drawn: Drawn) -> Cohort:
         frame[f"m{j}"] = (
             np.where(column > 0, "positive", "negative") if kind == "binary" else column
         )
-    response = design.shape == "response"
-    if response:
+    if design.response:
         del frame["months"]
-    return Cohort.from_frame(pd.DataFrame(frame), _study(design.markers, response))
+    return Cohort.from_frame(pd.DataFrame(frame), _study(design.markers, design.response))
 
 
 @dataclass(frozen=True)
@@ -213,9 +220,8 @@ class _Endpoint:
 
 def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
     """What ``analysis_set`` makes of the cohort (a test holds the two together), without it."""
-    response = design.shape == "response"
-    endpoint = _Endpoint(kind="response" if response else "survival")
-    y = drawn.event if response else survival_outcome(drawn.event, drawn.time)
+    endpoint = _Endpoint(kind="response" if design.response else "survival")
+    y = drawn.event if design.response else survival_outcome(drawn.event, drawn.time)
     rows = np.arange(design.n, dtype=np.int64)
     places = np.argsort(np.argsort([f"p{i}" for i in range(design.n)])).astype(np.int64)
     found = []
