@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, TrackingError, UsageError
-from biomarker.evidence.assessment import EvidenceResult, assess
+from biomarker.evidence.assessment import EvidenceResult, assess, check_choices
 from biomarker.evidence.family import with_hypotheses
 from biomarker.evidence.multiplicity import LedgerRow, dataset_digest, specification
 from biomarker.evidence.verdict import Verdict
@@ -22,7 +23,15 @@ from pipelines.ingest import load_cohort
 from pipelines.terminal import Progress
 from pipelines.tracking_ledger import append_to_ledger, load_ledger
 
-__all__ = ["Evidence", "EvidenceRun", "assess_cohort", "evidence", "try_to_assess", "with_looks"]
+__all__ = [
+    "Evidence",
+    "EvidenceRun",
+    "assess_cohort",
+    "evidence",
+    "note_look",
+    "try_to_assess",
+    "with_looks",
+]
 
 _TRIES = 5
 
@@ -39,6 +48,7 @@ class Evidence:
         None where the assessment was refused.
     alpha : float
     seed : int
+        Of the redrawn outcomes: that of the dataset's first test, whatever is asked for later.
     n_tests : int
         Tests of this dataset in the ledger, those of this run included.
     n_tests_here : int
@@ -93,6 +103,20 @@ class Evidence:
             "alpha": self.alpha,
             "seed": self.seed,
             "records": [verdict.record() for verdict in self.verdicts],
+            "contrasts": [
+                {"marker": v.marker, "endpoint": v.endpoint, "contrast": name,
+                 **_finite("ratio", *values)}
+                for v in self.verdicts for name, values in v.others
+            ],
+            "between_quartiles": [
+                {
+                    "marker": v.marker,
+                    "endpoint": v.endpoint,
+                    **_finite("change", e.quartiles, e.quartiles_low, e.quartiles_high),
+                }
+                for v in self.verdicts
+                for e in v.absolute_effects[:1]
+            ],
             "ledger": {
                 "tests_of_this_dataset": self.n_tests,
                 "tests_of_this_run": self.n_tests_here,
@@ -174,7 +198,7 @@ def evidence(
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     progress.stage("reading the cohort")
     cohort = load_cohort(source, study, allow_undeclared=allow_undeclared)
-    _check_call(cohort, markers, alpha)
+    _check_call(cohort, markers, alpha, seed)
     if out is not None:
         ready_folder(out)
     open_store(store)
@@ -195,6 +219,14 @@ def evidence(
     run_id = track_evidence(found, html, store, name)
     progress.done()
     return EvidenceRun(found, run_id, page)
+
+
+def _finite(name: str, *values: float) -> dict[str, float | None]:
+    """A value, and its interval where it has one, for JSON: what is not finite is null."""
+    return {
+        f"{name}{end}": value if math.isfinite(value) else None
+        for end, value in zip(("", "_low", "_high"), values, strict=False)
+    }
 
 
 def assess_cohort(
@@ -230,8 +262,8 @@ def assess_cohort(
     dataset, name = dataset_digest(cohort), cohort.study.name
     progress.stage("reading the ledger")
     known = load_ledger(dataset, store)
-    if not known.ledger.tests(dataset):
-        written_down = with_hypotheses(known.ledger, cohort, dataset)
+    if not known.ledger.analysed(dataset):
+        written_down = with_hypotheses(known.ledger, cohort, dataset, alpha)
         known = append_to_ledger(dataset, written_down, known, store, name)
     before = {row.key for row in known.ledger}
     progress.stage("assessing the evidence")
@@ -259,7 +291,7 @@ def assess_cohort(
         cohort,
         result,
         alpha,
-        seed,
+        next((verdict.seed for verdict in result), seed),
         n_tests=len(result.ledger.tests(dataset)),
         n_tests_here=len(here),
         n_tests_added=sum(row.key not in before for row in here),
@@ -289,19 +321,39 @@ def with_looks(evidence: Evidence, progress: Progress | None = None, jobs: int =
     return replace(evidence, looks=found)
 
 
+def note_look(cohort: Cohort, store: str | Path | None = None) -> None:
+    """Write down that outcomes are analysed without a test of evidence.
+
+    Hypotheses of the study go into the ledger before it; any that come later stay exploratory.
+
+    Raises
+    ------
+    TrackingError
+        If the ledger cannot be read or written.
+    """
+    dataset = dataset_digest(cohort)
+    known = load_ledger(dataset, store)
+    if known.ledger.analysed(dataset):
+        return
+    look_made = LedgerRow("look", dataset, "outcomes analysed", "", "", "")
+    rows = with_hypotheses(known.ledger, cohort, dataset).append([look_made])
+    append_to_ledger(dataset, rows, known, store, cohort.study.name)
+
+
 def try_to_assess(
     cohort: Cohort, store: str | Path | None, seed: int, progress: Progress, jobs: int = 1
 ) -> Evidence:
     """As :func:`assess_cohort` for a run that has more to do: a refusal becomes words."""
     try:
-        _check_call(cohort, None, 0.05)
+        _check_call(cohort, None, 0.05, seed)
         found = assess_cohort(cohort, store, seed=seed, progress=progress, jobs=jobs)
         return with_looks(found, progress, jobs)
     except (UsageError, NotEstimableError) as error:
+        note_look(cohort, store)
         return Evidence(cohort, None, 0.05, seed, refused=str(error))
 
 
-def _check_call(cohort: Cohort, markers: Sequence[str] | None, alpha: float) -> None:
+def _check_call(cohort: Cohort, markers: Sequence[str] | None, alpha: float, seed: int) -> None:
     """Meet a slip of the hand before the store is touched."""
     declared = [name for name in cohort.study.with_role("marker") if name in cohort.columns]
     if not declared:
@@ -315,8 +367,7 @@ def _check_call(cohort: Cohort, markers: Sequence[str] | None, alpha: float) -> 
             f"markers must be among those declared ({', '.join(declared)}); "
             f"got {', '.join(unknown)}."
         )
-    if not 0.0 < alpha < 1.0:
-        raise UsageError(f"alpha must lie between 0 and 1; got {alpha}.")
+    check_choices(alpha, seed)
 
 
 def _made_here(cohort: Cohort, result: EvidenceResult) -> list[LedgerRow]:

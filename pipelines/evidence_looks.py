@@ -17,7 +17,7 @@ from biomarker.evidence.durable import (
     unsupported_milestones,
 )
 from biomarker.evidence.effect_curve import EffectCurve, effect_curve
-from biomarker.evidence.verdict import Verdict
+from biomarker.evidence.verdict import Verdict, of_hazards
 from biomarker.side_by_side import side_by_side, workers_are_set
 
 __all__ = ["Looks", "NotShown", "look", "plain_numbers"]
@@ -151,7 +151,7 @@ def _questions(
                 "effect along the marker",
                 lambda: [effect_curve(cohort, marker, endpoint, alpha=alpha, seed=seed)],
             )
-    if two_arms and verdict.scale == "hazard ratio":
+    if two_arms and of_hazards(verdict.scale):
         yield "milestones", lambda: _milestones(cohort, marker, endpoint, alpha)
     if two_arms and cohort.study.randomised and endpoint == cohort.study.primary_endpoint:
         yield (

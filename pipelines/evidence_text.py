@@ -37,6 +37,8 @@ def evidence_text(evidence: Evidence) -> str:
     parts = [evidence_table(evidence)]
     if any(verdict.ratio is not None for verdict in evidence.verdicts):
         parts += ["Interaction ratio: effect in treated over effect in control. " + _INTERVALS]
+    elif any(verdict.hr_control is not None for verdict in evidence.verdicts):
+        parts += [_INTERVALS]
     for verdict in evidence.verdicts:
         parts += ["", textwrap.fill(verdict.sentence, _WIDTH, break_on_hyphens=False)]
     parts += ["", f"Ledger   {evidence.ledger_words()}"]
@@ -65,8 +67,8 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     }
     if verdict.design.startswith("single_arm"):
         return row | {
-            verdict.scale: ratio_words(verdict.hr_control, verdict.hr_control_low,
-                                       verdict.hr_control_high),
+            "association": f"{verdict.scale} " + ratio_words(
+                verdict.hr_control, verdict.hr_control_low, verdict.hr_control_high),
             "adjusted p": p_words(verdict.p_prognostic_adjusted),
             "patients": verdict.n_treated + verdict.n_control,
             "events": verdict.events_treated + verdict.events_control,

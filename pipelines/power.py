@@ -157,6 +157,8 @@ def _marker(sd: float | None, share: float | None) -> tuple[float, str]:
         if not 0.0 < share < 1.0:
             raise UsageError(f"marker_share must lie between 0 and 1; got {share}.")
         return share * (1.0 - share), f"marker-positive ({share:.0%}) against negative"
+    if sd is not None and not sd > 0:
+        raise UsageError(f"marker_sd must be above 0; got {sd}.")
     if sd is None or sd == 1.0:
         return 1.0, "per SD of the marker"
     return sd**2, f"per unit of the marker (SD {sd:g})"

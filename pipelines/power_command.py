@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _SIMULATION = (
     "out",
 )
 _SIZES, _COHORTS = (200, 400, 800), 200
+_MOST = 1_000_000_000
 
 
 def run_power(as_json: bool, flags: Mapping[str, Any]) -> str:
@@ -134,9 +136,10 @@ def _numbers(name: str, text: str | None) -> list[int]:
         found = [int(part) for part in (text or "").split(",") if part.strip()]
     except ValueError:
         found = [0]
-    if any(n < 1 for n in found):
+    if any(not 1 <= n <= _MOST for n in found):
         raise UsageError(
-            f"--{name} must be whole numbers of at least 1, separated by commas; got {text!r}."
+            f"--{name} must be whole numbers from 1 to {_MOST:,}, separated by commas; got "
+            f"{textwrap.shorten(text or '', 60)!r}."
         )
     return found
 

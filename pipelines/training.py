@@ -24,7 +24,7 @@ from pipelines.bundle import bundle_digest, save_bundle
 from pipelines.bundle_description import describe_bundle
 from pipelines.drift import training_support
 from pipelines.engine import Engine
-from pipelines.evidence import Evidence, try_to_assess
+from pipelines.evidence import Evidence, note_look, try_to_assess
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
@@ -184,6 +184,8 @@ def train(
         if evidence:
             seed, jobs = (settings[key]["value"] for key in ("seed", "jobs"))
             found = try_to_assess(cohort, store, seed, progress, jobs)
+        else:
+            note_look(cohort, store)
         run = fit_study(cohort, settings, endpoints, name, progress, recorder, found)
         run = explained(run, folder, progress)
     return _publish(run, folder, store, run_name, progress)

@@ -129,7 +129,7 @@ def absolute_effect(
     UsageError
         If a horizon is needed and not given, or fewer than 10% of an arm are at risk at ``at``.
     NotEstimableError
-        If the marker does not vary in an arm.
+        If the marker does not vary in an arm, or nothing happened there (or to everybody).
 
     Notes
     -----
@@ -155,6 +155,12 @@ def absolute_effect(
     slopes, variances = [], []
     for side in (1.0, 0.0):
         here = data.arm == side
+        event = data.event[here]
+        if not event.any() or (name == "response" and event.all()):
+            raise NotEstimableError(
+                f"{data.outcome.name} must have events in each arm for an interval on the absolute "
+                "scale; got an arm without, or of responders alone."
+            )
         target = (
             np.asarray(data.y[here], dtype=np.float64)
             if name == "response"

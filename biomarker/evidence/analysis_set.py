@@ -12,13 +12,14 @@ from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.identity import places
 from biomarker.features.encoding import fit_encoder, plan_columns
 
-__all__ = ["AnalysisSet", "analysis_set", "independent_columns"]
+__all__ = ["AnalysisSet", "analysis_set", "counts", "independent_columns", "ratio_scale"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _MISSINGNESS_ALPHA = 0.05
+_SMALL_STRATUM = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +42,21 @@ class AnalysisSet:
         Declared covariates, centred; a missing value takes the median or most frequent level and an
         indicator.
     strata : ndarray of int, shape (n_patients,), or None
-        Combination of the declared strata, missing as a level of its own.
+        Combination of the declared strata, missing as a level of its own. For a response, where
+        each has an intercept, those of fewer than 5 patients are taken together.
     contrast : str
-        What one unit of the marker is, such as ``per SD``.
+        What one unit of the marker is, such as ``per SD``; of several columns the last one's.
+    other_contrasts : tuple of str
+        Of the columns before the last.
     graded : bool
         Whether the marker has an order, so that ranks mean something.
-    n_missing : int
-        Patients left out for want of the marker.
-    missing_treated, missing_control, missing_with_event : int
     missing_differs : bool
         Whether the missing share differs by arm or outcome (p < .05): an exploratory result.
     covariate_names : tuple of str
         Declared covariates, as columns of the file.
-    no_outcome_treated, no_outcome_control : int
-        Patients left out for want of the outcome.
     no_outcome_differs : bool
-        Whether they differ by arm, or by the marker, from the others (p < .05): exploratory.
+        Whether patients without the outcome differ from the others by arm, or by the marker
+        (p < .05): exploratory.
     """
 
     marker: str
@@ -71,20 +71,20 @@ class AnalysisSet:
     strata: Ints | None
     contrast: str
     graded: bool
-    n_missing: int
-    missing_treated: int
-    missing_control: int
     missing_differs: bool
     covariate_names: tuple[str, ...] = ()
-    missing_with_event: int = 0
-    no_outcome_treated: int = 0
-    no_outcome_control: int = 0
+    other_contrasts: tuple[str, ...] = ()
     no_outcome_differs: bool = False
 
     @property
     def kind(self) -> str:
         """``survival`` or ``response``."""
         return self.outcome.kind
+
+    @property
+    def scale(self) -> str:
+        """What ratios are of; see :func:`ratio_scale`."""
+        return ratio_scale(self.outcome)
 
     @property
     def event(self) -> Bools:
@@ -158,12 +158,9 @@ def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
     arm = None if treated is None else treated[rows].astype(np.float64)
     if len(rows) == 0:
         raise NotEstimableError(f"{marker} must be measured in some patients; got none.")
-    columns, contrast = _marker_columns(cohort, marker, rows)
+    columns, contrasts = _marker_columns(cohort, marker, rows)
     names = tuple(n for n in study.with_role("covariate") if n in cohort.columns)
     absent = outcome.included & np.isnan(values)
-    side = np.zeros(cohort.n_rows, dtype=np.bool_) if treated is None else treated
-    if treated is None:
-        side = np.full(cohort.n_rows, study.single_arm != "control")
     return AnalysisSet(
         marker=marker,
         outcome=outcome,
@@ -174,23 +171,68 @@ def analysis_set(cohort: Cohort, marker: str, endpoint: str) -> AnalysisSet:
         arm=arm,
         marker_columns=columns,
         covariates=_covariates(cohort, names, rows),
-        strata=_strata(cohort, rows),
-        contrast=contrast,
+        strata=_strata(cohort, rows, outcome.kind == "response"),
+        contrast=contrasts[-1],
+        other_contrasts=contrasts[:-1],
         graded=column.kind != "categorical",
-        n_missing=int(absent.sum()),
-        missing_treated=int((absent & side).sum()),
-        missing_control=int((absent & ~side).sum()),
         missing_differs=_missing_differs(absent, outcome, treated),
         covariate_names=names,
-        missing_with_event=int((absent[outcome.included] & outcome.event).sum()),
-        no_outcome_treated=int((~outcome.included & side).sum()),
-        no_outcome_control=int((~outcome.included & ~side).sum()),
         no_outcome_differs=_no_outcome_differs(values, outcome, treated),
     )
 
 
-def _marker_columns(cohort: Cohort, marker: str, rows: Ints) -> tuple[Floats, str]:
-    """The marker's centred columns, and what one unit of them is."""
+def ratio_scale(outcome: Outcome) -> str:
+    """Name of an endpoint's ratio; a hazard among competing events is named cause-specific."""
+    if outcome.kind != "survival":
+        return "odds ratio"
+    competing = getattr(getattr(outcome, "endpoint", None), "competing", False)
+    return "cause-specific hazard ratio" if competing else "hazard ratio"
+
+
+def counts(cohort: Cohort, marker: str, endpoint: str) -> dict[str, int]:
+    """Patients and events by arm, and who is missing, whether or not anything can be fitted.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        In a file with one arm everybody counts as treated, unless the study says control.
+    marker, endpoint : str
+
+    Returns
+    -------
+    dict
+        ``n_treated``, ``n_control``, ``events_treated`` and ``events_control`` of those with marker
+        and outcome; ``n_missing``, ``missing_treated``, ``missing_control`` and
+        ``missing_with_event`` of those with the outcome alone; ``no_outcome_treated`` and
+        ``no_outcome_control``.
+    """
+    outcome = cohort.outcomes[endpoint]
+    treated = cohort.treated
+    if treated is None:
+        treated = np.full(cohort.n_rows, cohort.study.single_arm != "control")
+    event = np.zeros(cohort.n_rows, dtype=np.bool_)
+    event[outcome.included] = outcome.event
+    unknown = np.isnan(cohort.columns[marker].values)
+    known, absent, gone = (
+        outcome.included & ~unknown, outcome.included & unknown, ~outcome.included
+    )  # fmt: skip
+    groups = {
+        "n_treated": known & treated,
+        "n_control": known & ~treated,
+        "events_treated": known & treated & event,
+        "events_control": known & ~treated & event,
+        "n_missing": absent,
+        "missing_treated": absent & treated,
+        "missing_control": absent & ~treated,
+        "missing_with_event": absent & event,
+        "no_outcome_treated": gone & treated,
+        "no_outcome_control": gone & ~treated,
+    }
+    return {name: int(who.sum()) for name, who in groups.items()}
+
+
+def _marker_columns(cohort: Cohort, marker: str, rows: Ints) -> tuple[Floats, tuple[str, ...]]:
+    """The marker's centred columns, and what one unit of each is."""
     column = cohort.study.columns[marker]
     raw = cohort.columns[marker].values[rows][:, None]
     varies = len(np.unique(raw)) > 1
@@ -203,11 +245,12 @@ def _marker_columns(cohort: Cohort, marker: str, rows: Ints) -> tuple[Floats, st
     if column.kind == "continuous":
         spread = float(encoded.std(ddof=1))
         unit = "" if column.transform == "identity" else f" of {column.transform}"
-        return centred / spread, f"per SD{unit}"
+        return centred / spread, (f"per SD{unit}",)
     if column.kind == "categorical":
         seen = np.unique(raw[:, 0]).astype(int)
-        return centred, f"{column.levels[seen[-1]]} vs {column.levels[seen[0]]}"
-    return centred, "per allele" if column.kind == "genotype" else "per level"
+        first, *others = (column.levels[level] for level in seen)
+        return centred, tuple(f"{level} vs {first}" for level in others)
+    return centred, ("per allele" if column.kind == "genotype" else "per level",)
 
 
 def _covariates(cohort: Cohort, names: tuple[str, ...], rows: Ints) -> Floats:
@@ -237,14 +280,22 @@ def independent_columns(columns: Floats) -> Floats:
     return np.ascontiguousarray(columns[:, kept])
 
 
-def _strata(cohort: Cohort, rows: Ints) -> Ints | None:
-    """One code per combination of declared strata."""
+def _strata(cohort: Cohort, rows: Ints, pool: bool) -> Ints | None:
+    """One code per combination of declared strata; small ones taken together on demand."""
     names = [n for n in cohort.study.with_role("stratum") if n in cohort.columns]
     if not names:
         return None
     table = np.nan_to_num(cohort.matrix(tuple(names))[rows], nan=-1.0)
-    codes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return codes if codes.max(initial=0) > 0 else None
+    codes = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
+    if pool:
+        sizes = np.bincount(codes)
+        small = sizes < _SMALL_STRATUM
+        if 0 < sizes[small].sum() < _SMALL_STRATUM:
+            # Too few even together: they join the smallest of the others.
+            rest = np.flatnonzero(~small)
+            small[rest[sizes[rest].argmin()] if len(rest) else []] = True
+        codes = np.unique(np.where(small[codes], -1, codes), return_inverse=True)[1]
+    return codes.astype(np.int64) if codes.max(initial=0) > 0 else None
 
 
 def _no_outcome_differs(values: Floats, outcome: Outcome, treated: Bools | None) -> bool:

@@ -11,12 +11,14 @@ from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.absolute import supported_until
 from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.calibration import SMALLEST_ALPHA
 from biomarker.evidence.conclusion import Pair, conclude
 from biomarker.evidence.family import (
     Question,
     adjust,
     gate_open,
     ledger_row,
+    recorded,
     set_stages,
     with_hypotheses,
 )
@@ -26,7 +28,7 @@ from biomarker.evidence.prognostic import ask_association
 from biomarker.evidence.shape import ask_bend, ask_spline_interaction, shape_test
 from biomarker.evidence.verdict import Design, Verdict
 
-__all__ = ["EvidenceResult", "assess"]
+__all__ = ["EvidenceResult", "assess", "check_choices"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def assess(
     control. The first family is adjusted by step-down max-T over jointly redrawn outcomes; where
     the ledger holds further tests of the dataset, by Holm over all of them if that is larger.
     Hypotheses in the study are stage 1 if the ledger held no test of the dataset when they were
-    first seen; an exploratory claim needs every stage-1 hypothesis confirmed, or none declared.
+    first seen; an exploratory claim that the effect of treatment differs needs every stage-1
+    hypothesis confirmed (by Holm, at the level and in the direction written down), or none
+    declared.
 
     The design is what the study declares, never what balance suggests. Proportional hazards are
     checked, and where they fail the wording keeps to the hazard-ratio scale.
@@ -99,15 +103,15 @@ def assess(
     Raises
     ------
     UsageError
-        If a name is no declared marker, patients repeat, alpha is no probability, or a declared
-        limit lies beyond what both arms support.
+        If a name is no declared marker, patients repeat, alpha is below .0001 or not below 1, the
+        seed is negative, or a declared limit lies beyond what both arms support.
 
     Notes
     -----
-    999 outcomes are redrawn per test, 3,999 where an adjusted p of its family lies near alpha.
+    999 outcomes are redrawn per test, 3,999 where an adjusted p of its family lies near alpha, and
+    up to 99,999 where alpha is small or many tests came before.
     """
-    if not 0.0 < alpha < 1.0:
-        raise UsageError(f"alpha must lie between 0 and 1; got {alpha}.")
+    check_choices(alpha, random_state)
     names = list(cohort.study.with_role("marker") if markers is None else markers)
     if markers is None:
         names = [name for name in names if name in cohort.columns]
@@ -116,7 +120,7 @@ def assess(
     dataset = dataset_digest(cohort)
     design = _design(cohort)
     _check_limits(cohort)
-    book = with_hypotheses(ledger or Ledger(), cohort, dataset)
+    book = with_hypotheses(ledger or Ledger(), cohort, dataset, alpha)
     seed = next((row.seed for row in book.tests(dataset) if row.n_draws), int(random_state or 0))
     pairs = [_pair(cohort, name, end, design) for end in _endpoints(cohort) for name in names]
     for family in ("interaction", "association"):
@@ -129,12 +133,28 @@ def assess(
             list(pool.map(lambda pair: _add_curves(pair, design, seed), pairs))
         book = book.append(row for pair in pairs for row in _curve_rows(cohort, pair, dataset))
     open_gate = gate_open(book, dataset, alpha)
-    written = {row.specification: row for row in book if row.kind == "hypothesis"}
+    written = recorded(book, dataset)
     verdicts = tuple(
-        conclude(cohort, pair, design, open_gate, _recorded(pair, written), seed, alpha)
-        for pair in pairs
+        conclude(cohort, pair, design, open_gate, written, seed, alpha) for pair in pairs
     )
     return EvidenceResult(verdicts, book, dataset)
+
+
+def check_choices(alpha: float, random_state: int | None = None) -> None:
+    """Refuse a level or a seed that :func:`assess` cannot use.
+
+    Raises
+    ------
+    UsageError
+        If alpha is below .0001 or not below 1, or the seed is negative.
+    """
+    if not SMALLEST_ALPHA <= alpha < 1.0:
+        raise UsageError(
+            f"alpha must lie between {SMALLEST_ALPHA:.4f} and 1; got {alpha}. Redrawn outcomes "
+            "cannot tell smaller p-values apart."
+        )
+    if random_state is not None and random_state < 0:
+        raise UsageError(f"random_state must be at least 0; got {random_state}.")
 
 
 def _design(cohort: Cohort) -> Design:
@@ -240,9 +260,3 @@ def _first(error: Exception) -> str:
     """The first clause of a message, to stand inside a sentence."""
     text = str(error).split(". ")[0].rstrip(".")
     return f"not estimable: {text}"
-
-
-def _recorded(pair: Pair, written: dict[str, LedgerRow]) -> LedgerRow | None:
-    """The hypothesis about this interaction, as it was written down."""
-    asked = pair.questions.get("interaction")
-    return None if asked is None else written.get(asked.specification)

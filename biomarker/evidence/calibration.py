@@ -23,6 +23,7 @@ from biomarker.resampling import TaskKey, spawn
 
 __all__ = [
     "DRAWS",
+    "SMALLEST_ALPHA",
     "Nested",
     "bootstrap_likelihood_ratio",
     "calibrated_p",
@@ -37,6 +38,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DRAWS = (999, 3999)
+_MOST_DRAWS = 99_999
+SMALLEST_ALPHA = 1e-4  # below it that many draws say little
+_RESOLVED = 10  # draws beyond the data's ratio that tell how rare it is
 _BLOCK = 111  # draws that share a random stream; nine blocks make the first 999
 _CELLS = 3_000_000  # redrawn outcomes held at a time
 _HAIR = 1e-12  # on the log scale: a ratio that still differs from 1
@@ -199,11 +203,15 @@ def draw_until_clear(
     seed: int,
     keys: TaskKey | list[TaskKey],
     alpha: float,
-    sizes: tuple[int, ...] = DRAWS,
+    tests: int = 1,
     decisive: Callable[[Floats], Sequence[float]] | None = None,
     threads: int = 1,
 ) -> Floats:
     """Redraw for all questions together until every decisive p is clear of alpha.
+
+    999 and then 3,999 outcomes; more where alpha is small, or shared with so many tests that the
+    smallest p of 3,999 draws could not stay below it. The number is chosen by how far the p-values
+    lie from alpha, so the level is kept up to the Monte Carlo error that is reported.
 
     Parameters
     ----------
@@ -211,9 +219,8 @@ def draw_until_clear(
     seed, keys
         As in :func:`bootstrap_likelihood_ratio`; one key, or a list with one for each question.
     alpha : float
-    sizes : tuple of int
-        Numbers of draws at which to look; the last ends it. The number is chosen by how far the
-        p-values lie from alpha, so the level is kept up to the Monte Carlo error that is reported.
+    tests : int
+        By how many a p-value may be multiplied, as Holm does over a ledger.
     decisive : callable, optional
         Gives, from the draws, the p-values that must be clear, such as adjusted ones; each
         question's own by default.
@@ -226,7 +233,7 @@ def draw_until_clear(
     """
     draws = np.empty((0, len(questions)))
     each = list(keys) if isinstance(keys, list) else [keys] * len(questions)
-    for size in sizes:
+    for size in _looks(alpha, tests):
         low = len(draws)
         with ThreadPoolExecutor(threads) as pool:
             waiting = [
@@ -240,9 +247,35 @@ def draw_until_clear(
             else decisive(draws)
         )
         error = math.sqrt(alpha * (1.0 - alpha) / size)
-        if all(abs(p - alpha) > _CLEAR * error for p in found):
+        if all(abs(p - alpha) > _CLEAR * error for p in found) and (
+            tests == 1 or _told_apart(questions, draws, alpha / tests)
+        ):
             break
     return draws
+
+
+def _looks(alpha: float, tests: int) -> list[int]:
+    """Numbers of draws at which to look; the last ends it."""
+    first = max(DRAWS[0], math.ceil(0.5 * _RESOLVED / alpha) - 1)
+    last = min(_MOST_DRAWS, max(DRAWS[1], math.ceil(_RESOLVED * tests / alpha) - 1))
+    looks = [min(first, last)]
+    while looks[-1] < last:
+        looks.append(min(last, max(DRAWS[1], 4 * looks[-1] + 3)))
+    return looks
+
+
+def _told_apart(questions: Sequence[Nested], draws: Floats, level: float) -> bool:
+    """Whether each p is told from the level that it may be held to after many tests.
+
+    Either so many draws lie beyond the data's ratio that it cannot be so rare, or p is far below.
+    """
+    error = math.sqrt(level * (1.0 - level) / len(draws))
+    for j, question in enumerate(questions):
+        beyond = int(np.count_nonzero(draws[:, j] >= question.likelihood_ratio))
+        p = (1 + beyond) / (len(draws) + 1)
+        if beyond < _RESOLVED and not p < level - _CLEAR * error:
+            return False
+    return True
 
 
 def surely_quiet(

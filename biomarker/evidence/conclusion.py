@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from biomarker.cohort import Cohort
 from biomarker.errors import NotEstimableError, UsageError
 from biomarker.evidence.absolute import AbsoluteEffect, absolute_effect
-from biomarker.evidence.analysis_set import AnalysisSet
-from biomarker.evidence.family import Question
+from biomarker.evidence.analysis_set import AnalysisSet, counts, ratio_scale
+from biomarker.evidence.family import Question, direction_of
 from biomarker.evidence.interaction import RatioTest
 from biomarker.evidence.multiplicity import LedgerRow
 from biomarker.evidence.robustness import (
+    OVERLAP,
+    compared,
     effect_type,
-    observational_faults,
+    n_influential,
     p_without_influential,
     proportionality,
     same_sign_on_ranks,
 )
-from biomarker.evidence.sentences import Told, sentence
+from biomarker.evidence.sentences import Told, ratio_number, sentence
 from biomarker.evidence.shape import ShapeTest
 from biomarker.evidence.verdict import (
     PROPORTIONALITY_ALPHA,
@@ -64,7 +65,7 @@ def conclude(
     pair: Pair,
     design: Design,
     open_gate: bool,
-    recorded: LedgerRow | None,
+    written: Mapping[str, LedgerRow],
     seed: int,
     alpha: float,
 ) -> Verdict:
@@ -78,8 +79,8 @@ def conclude(
     design : str
     open_gate : bool
         Whether an exploratory claim may stand beside the stage-1 hypotheses.
-    recorded : LedgerRow or None
-        The hypothesis about this interaction, as it was written down.
+    written : mapping
+        Hypotheses of this dataset by specification, as they were written down.
     seed : int
     alpha : float
 
@@ -93,35 +94,53 @@ def conclude(
     claim = _claim(data, asked, design, open_gate, seed, alpha)
     code = decide(claim, control.p_adjusted, alpha)
     gains = () if data is None or data.arm is None else _gains(data, cohort, alpha)
+    family = (asked or control).family_size
     gain = gains[0] if gains else None
-    ph_p = None if data is None or test is None else proportionality(data, test)
+    ph_p = None if data is None else proportionality(data, test, association)
     claimed = not reasons_against(claim, alpha)
     proportional = ph_p is None or ph_p >= PROPORTIONALITY_ALPHA
     kind = None
     if claimed and proportional and data is not None and test is not None:
         kind = effect_type(data, test, alpha)
-    scale = _scale(cohort, pair.endpoint)
-    family_size = (asked or control).family_size
-    detectable = None if test is None else test.detectable(0.80, alpha / max(1, family_size))
-    confirmatory, limits = _status(cohort, pair, asked, design, recorded)
-    if test is not None and test.question.penalised:
+    scale = ratio_scale(cohort.outcomes[pair.endpoint])
+    detectable = None if test is None else test.detectable(0.80, alpha / max(1, family))
+    confirmatory, limits = _status(pair, asked, design, written, alpha)
+    if _turned(control, written.get(control.specification)):
+        limits.append("the recorded hypothesis about its association named the other direction")
+    penalised = [
+        name
+        for name, found in (("interaction", test), ("association", association))
+        if found is not None and found.question.penalised
+    ]
+    if penalised:
         limits.append(
-            "a group without events (or with nothing else) leaves the plain ratio infinite, and "
-            "Firth's penalised likelihood is used"
+            f"the plain likelihood of the {' and the '.join(penalised)} has no maximum (a group "
+            "without events or with nothing else, or more columns than these patients carry), and "
+            "Firth's penalised one is used"
         )
+    if claim.comparison_shown is not None:
+        inside, weighted = claim.comparison_shown
+        limits.append(
+            f"{inside:.0%} of patients have a propensity of treatment between {OVERLAP[0]} and "
+            f"{OVERLAP[1]}, and weighted by it the ratio is {ratio_number(weighted)}"
+        )
+    others: tuple[tuple[str, tuple[float, float, float]], ...] = ()
+    if data is not None and test is not None:
+        others = tuple(zip(data.other_contrasts, test.others, strict=True))
     reason = "; ".join([*_withheld(claim, control, alpha), *limits])
-    flag = _flag(test, gain, alpha)
+    # Not adjusted for covariates: in a comparison that is not randomised no second opinion.
+    flag = "" if design == "observational" else _flag(test, gain, alpha)
     told = Told(
         pair.marker, pair.endpoint, code, design, scale,
         "" if data is None else data.contrast, alpha, confirmatory,
         ratio=_triple(test), p_adjusted=claim.p_adjusted,
-        family_size=family_size, detectable=detectable,
-        association=_triple(association), ph_p=ph_p, effect_type=kind, reason=reason,
+        family_size=family, detectable=detectable,
+        association=_triple(association), p_association=control.p_adjusted,
+        ph_p=ph_p, effect_type=kind, reason=reason,
         gain=gain, unit=getattr(cohort.study.endpoints[pair.endpoint], "unit", ""), flag=flag,
-        n_contrasts=1 if data is None else data.df,
+        others=others,
         arm_stated=cohort.treated is not None or cohort.study.single_arm is not None,
     )  # fmt: skip
-    numbers = _counts(data, design)
     ratio, low, high = _triple(test) or (None, None, None)
     hr, hr_low, hr_high = _triple(association) or (None, None, None)
     return Verdict(
@@ -131,7 +150,7 @@ def conclude(
         design=design,
         scale=scale,
         contrast=told.contrast,
-        **numbers,
+        **counts(cohort, pair.marker, pair.endpoint),
         ratio=ratio,
         ratio_low=low,
         ratio_high=high,
@@ -148,16 +167,18 @@ def conclude(
         effect_absolute_high=None if gain is None else gain.high,
         detectable_ratio_80=detectable,
         confirmatory=confirmatory,
-        family_size=(asked or control).family_size,
+        family_size=family,
         ph_p=ph_p,
         reason=reason,
         sentence=sentence(told),
         adjustment=(asked or control).adjustment,
+        others=others,
+        alpha=alpha,
         absolute_effects=gains,
         flag=flag,
         p_spline=_shape_p(pair, "interaction"),
         p_bend=_shape_p(pair, "association"),
-        penalised=test is not None and test.question.penalised,
+        penalised=bool(penalised),
         effect_type=kind,
         p_without_influential=claim.p_without_influential,
         p_false_discovery=(asked or control).p_false_discovery,
@@ -188,15 +209,21 @@ def _claim(
     if not (alive or claim.only_asymptotic(alpha)):
         return claim
     by_arm = design == "observational"
+    faults, shown = compared(data, test) if by_arm and alive else ((), None)
     without = p_without_influential(data, test, seed, alpha, by_arm)
-    claim = replace(claim, p_without_influential=without)
+    claim = replace(
+        claim,
+        p_without_influential=without,
+        left_out=f"{n_influential(data)} most influential of {len(data.rows):,} patients",
+    )
     if not alive:
         # Not needed to decide, but a reader who fits the model elsewhere must be told why.
         return claim
     return replace(
         claim,
         same_sign_on_ranks=same_sign_on_ranks(data, test, by_arm),
-        comparison_faults=observational_faults(data, test) if by_arm else (),
+        comparison_faults=faults,
+        comparison_shown=shown,
     )
 
 
@@ -209,11 +236,11 @@ def _withheld(claim: Claim, control: Question, alpha: float) -> list[str]:
 
 
 def _status(
-    cohort: Cohort,
     pair: Pair,
     asked: Question | None,
     design: Design,
-    recorded: LedgerRow | None,
+    written: Mapping[str, LedgerRow],
+    alpha: float,
 ) -> tuple[bool, list[str]]:
     """Whether the interaction is confirmatory, and what stands against it."""
     limits: list[str] = []
@@ -223,26 +250,23 @@ def _status(
         limits.append("patients without the outcome differ by arm or by the marker")
     if asked is None or asked.stage != 1:
         return False, limits
-    # The direction as it was written down, whatever the study says today.
-    if recorded is not None and recorded.direction and asked.test is not None:
-        helps = asked.test.ratio < 1 if _survival(cohort, pair) else asked.test.ratio > 1
+    # Direction and level as they were written down, whatever is asked for today.
+    hypothesis = written.get(asked.specification)
+    if hypothesis is not None and hypothesis.direction and asked.test is not None:
         if asked.nested is not None and asked.nested.df > 1:
             limits.append("a direction was written down, and several levels have none in common")
-        elif helps != (recorded.direction == "higher_is_better"):
+        elif _turned(asked, hypothesis):
             limits.append("the recorded hypothesis named the other direction")
+    if hypothesis is not None and hypothesis.alpha is not None and alpha > hypothesis.alpha:
+        limits.append(f"the hypothesis was written down to be judged at alpha {hypothesis.alpha:g}")
     return design == "randomised" and not limits, limits
 
 
-def _survival(cohort: Cohort, pair: Pair) -> bool:
-    return cohort.outcomes[pair.endpoint].kind == "survival"
-
-
-def _scale(cohort: Cohort, endpoint: str) -> str:
-    """Name of the ratio; a hazard among competing events is named cause-specific."""
-    declared = cohort.study.endpoints[endpoint]
-    if not isinstance(declared, SurvivalEndpoint):
-        return "odds ratio"
-    return "cause-specific hazard ratio" if declared.competing else "hazard ratio"
+def _turned(question: Question, hypothesis: LedgerRow | None) -> bool:
+    """Whether an estimate points the other way than was written down."""
+    if hypothesis is None or not hypothesis.direction:
+        return False
+    return direction_of(question) not in ("", hypothesis.direction)
 
 
 def _shape_p(pair: Pair, family: str) -> float | None:
@@ -268,37 +292,14 @@ def _gains(data: AnalysisSet, cohort: Cohort, alpha: float) -> tuple[AbsoluteEff
 
 def _flag(test: RatioTest | None, gain: AbsoluteEffect | None, alpha: float) -> str:
     """Say where the ratio and the absolute scale disagree; it changes no code."""
-    if test is None or gain is None or math.isnan(gain.p):
-        return ""
+    if test is None or gain is None or math.isnan(gain.p) or test.others:
+        return ""  # a joint test of several contrasts is not held against one of them
     on_ratio, on_absolute = test.p < alpha, gain.p < alpha
     if on_ratio and not on_absolute:
         return "found on the ratio scale only, before adjustment"
     if on_absolute and not on_ratio:
         return "found on the absolute scale only, before adjustment"
     return ""
-
-
-def _counts(data: AnalysisSet | None, design: Design) -> dict[str, int]:
-    """Patients and events by arm, and who is missing."""
-    if data is None:
-        names = ("n_treated", "n_control", "events_treated", "events_control", "n_missing")
-        return dict.fromkeys(names, 0)
-    arm = data.arm
-    if arm is None:
-        arm = np.full(len(data.rows), 0.0 if design == "single_arm_control" else 1.0)
-    treated = arm == 1
-    return {
-        "n_treated": int(treated.sum()),
-        "n_control": int((~treated).sum()),
-        "events_treated": int((data.event & treated).sum()),
-        "events_control": int((data.event & ~treated).sum()),
-        "n_missing": data.n_missing,
-        "missing_treated": data.missing_treated,
-        "missing_control": data.missing_control,
-        "missing_with_event": data.missing_with_event,
-        "no_outcome_treated": data.no_outcome_treated,
-        "no_outcome_control": data.no_outcome_control,
-    }
 
 
 def _triple(test: RatioTest | None) -> tuple[float, float, float] | None:

@@ -221,7 +221,7 @@ def _result(design: CutDesign, trend: Floats, settings: CutSettings, seed: int) 
         question=design.question,
         marker=data.marker,
         endpoint=data.outcome.name,
-        scale="hazard ratio" if data.kind == "survival" else "odds ratio",
+        scale=data.scale,
         cut=cut,
         cut_low=place.low,
         cut_high=place.high,

@@ -38,7 +38,7 @@ class EffectCurve:
     Attributes
     ----------
     marker, endpoint : str
-    scale : {"hazard ratio", "odds ratio"}
+    scale : {"hazard ratio", "cause-specific hazard ratio", "odds ratio"}
     at : ndarray, shape (n_windows,)
         Median marker of each window, in the marker's own unit; ascending.
     window_low, window_high : ndarray, shape (n_windows,)
@@ -270,7 +270,7 @@ def _curve(
     return EffectCurve(
         marker=data.marker,
         endpoint=data.outcome.name,
-        scale="hazard ratio" if survival else "odds ratio",
+        scale=data.scale,
         at=np.array([np.median(values[w]) for w in windows]),
         window_low=np.array([values[w].min() for w in windows]),
         window_high=np.array([values[w].max() for w in windows]),

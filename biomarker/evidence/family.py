@@ -24,9 +24,19 @@ from biomarker.evidence.multiplicity import (
     specification,
     step_down_max,
 )
+from biomarker.evidence.regressions import HazardRegression
 from biomarker.resampling import TaskKey
 
-__all__ = ["Question", "adjust", "gate_open", "ledger_row", "set_stages", "with_hypotheses"]
+__all__ = [
+    "Question",
+    "adjust",
+    "direction_of",
+    "gate_open",
+    "ledger_row",
+    "recorded",
+    "set_stages",
+    "with_hypotheses",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,12 +62,13 @@ class Question:
 _CLAIMS = {"predictive": "interaction", "prognostic": "association"}
 
 
-def with_hypotheses(book: Ledger, cohort: Cohort, dataset: str) -> Ledger:
-    """Write the study's hypotheses down, if no test of this dataset came before.
+def with_hypotheses(book: Ledger, cohort: Cohort, dataset: str, alpha: float = 0.05) -> Ledger:
+    """Write the study's hypotheses down, if no outcome of this dataset was analysed before.
 
-    One about a marker that the file lacks is written down too: it stays unconfirmed.
+    One about a marker that the file lacks is written down too: it stays unconfirmed. So is the
+    level they are to be judged at.
     """
-    if book.tests(dataset):
+    if book.analysed(dataset):
         return book
     return book.append(
         LedgerRow(
@@ -69,20 +80,26 @@ def with_hypotheses(book: Ledger, cohort: Cohort, dataset: str) -> Ledger:
             h.endpoint,
             stage=1,
             direction=h.direction or "",
+            alpha=alpha,
         )
         for h in cohort.study.hypotheses
     )
 
 
-def _hypotheses(book: Ledger, dataset: str) -> set[str]:
-    return {r.specification for r in book if r.kind == "hypothesis" and r.dataset == dataset}
+def recorded(book: Ledger, dataset: str, family: str | None = None) -> dict[str, LedgerRow]:
+    """Hypotheses of a dataset (and family) by specification, as they were written down."""
+    return {
+        row.specification: row
+        for row in book
+        if row.kind == "hypothesis" and row.dataset == dataset and family in (None, row.family)
+    }
 
 
 def set_stages(asked: Sequence[Question], book: Ledger, dataset: str) -> None:
     """Mark the questions that were written down before the first test of this dataset."""
-    recorded = _hypotheses(book, dataset)
+    written = recorded(book, dataset)
     for question in asked:
-        question.stage = 1 if question.specification in recorded else 2
+        question.stage = 1 if question.specification in written else 2
 
 
 def adjust(
@@ -99,12 +116,15 @@ def adjust(
     draws: dict[int, Floats] = {}
     for j in first:
         # Alone, so that nothing explored beside it can change a confirmatory result.
-        draws[j] = draw_until_clear([nested[j]], seed, keys[j], alpha, threads=threads)[:, 0]
+        count = len(recorded(book, dataset, fitted[j].family))
+        draws[j] = draw_until_clear(
+            [nested[j]], seed, keys[j], alpha, tests=count, threads=threads
+        )[:, 0]
     if second:
         family = [nested[j] for j in second]
         earlier = _earlier(fitted, second, book, dataset)
         table = draw_until_clear(
-            family, seed, [keys[j] for j in second], alpha,
+            family, seed, [keys[j] for j in second], alpha, tests=1 + len(earlier),
             decisive=lambda table: list(_within_and_over(family, table, earlier).max(axis=0)),
             threads=threads,
         )  # fmt: skip
@@ -134,8 +154,7 @@ def _adjust_first_stage(
     here = {fitted[j].specification for j in first}
     others = [
         1.0 if (row := _tested(book, dataset, hypothesis)) is None or row.p is None else row.p
-        for hypothesis in sorted(_hypotheses(book, dataset) - here)
-        if _family_of(book, dataset, hypothesis) == family
+        for hypothesis in sorted(set(recorded(book, dataset, family)) - here)
     ]
     adjusted = holm([*p[list(first)], *others])
     for k, j in enumerate(first):
@@ -172,10 +191,6 @@ def _tested(book: Ledger, dataset: str, text: str) -> LedgerRow | None:
     return next((r for r in book.tests(dataset) if r.specification == text), None)
 
 
-def _family_of(book: Ledger, dataset: str, text: str) -> str:
-    return next(r.family for r in book if r.dataset == dataset and r.specification == text)
-
-
 def ledger_row(question: Question, dataset: str) -> LedgerRow:
     """One test as the ledger keeps it."""
     test = question.test
@@ -187,21 +202,39 @@ def ledger_row(question: Question, dataset: str) -> LedgerRow:
         stage=question.stage,
         n_draws=0 if test is None else test.n_draws,
         seed=0 if test is None else test.seed,
+        direction=direction_of(question),
     )  # fmt: skip
 
 
+def direction_of(question: Question) -> str:
+    """Which way an estimate points: whether a higher marker, or more benefit with it, is better.
+
+    Empty where nothing was estimated, or several levels have no direction in common.
+    """
+    if question.test is None or question.nested is None or question.nested.df > 1:
+        return ""
+    survival = isinstance(question.nested.regression, HazardRegression)
+    return "higher_is_better" if (question.test.ratio < 1) == survival else "higher_is_worse"
+
+
 def gate_open(book: Ledger, dataset: str, alpha: float) -> bool:
-    """Whether exploration may claim: every recorded hypothesis was rejected, or there is none."""
+    """Whether exploration may claim: every recorded hypothesis was confirmed, or there is none.
+
+    Confirmed is what is rejected by Holm at the level written down, and points the way it named.
+    """
     for family in ("interaction", "association"):
-        texts = [
-            row.specification
-            for row in book
-            if row.kind == "hypothesis" and row.dataset == dataset and row.family == family
-        ]
-        if not texts:
+        written = recorded(book, dataset, family)
+        if not written:
             continue
-        tested = [_tested(book, dataset, text) for text in texts]
-        p = [1.0 if row is None or row.p is None else row.p for row in tested]
-        if not np.all(holm(p) < alpha):
+        p = [_p_of(hypothesis, _tested(book, dataset, t)) for t, hypothesis in written.items()]
+        levels = [alpha if h.alpha is None else min(alpha, h.alpha) for h in written.values()]
+        if not np.all(holm(p) < np.array(levels)):
             return False
     return True
+
+
+def _p_of(hypothesis: LedgerRow, test: LedgerRow | None) -> float:
+    """P-value of a hypothesis; 1 where it was not tested, or its test points the other way."""
+    if test is None or test.p is None:
+        return 1.0
+    return test.p if hypothesis.direction in ("", test.direction) else 1.0

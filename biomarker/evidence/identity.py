@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -45,19 +46,26 @@ def _digest(lines: Iterable[str]) -> str:
 def dataset_digest(cohort: Cohort) -> str:
     """SHA-256 (hex) of who the patients are and which of them were treated alike.
 
-    Row order, the names of endpoints, which arm is called control, markers and transforms are no
-    part of it: none of them makes a new dataset. Nor are outcomes where two arms and ids tell
-    datasets apart, so that a later data cut goes on with the same ledger; where there is one arm,
-    or no id column, outcomes stand in.
+    Row order, the names of endpoints, which arm is called control, how more than two arms are
+    pooled, markers and transforms are no part of it: none of them makes a new dataset. Nor are
+    outcomes where two arms and ids tell datasets apart, so that a later data cut goes on with the
+    same ledger; where there is one arm, or no id column, outcomes stand in.
     """
     arm, lines = cohort.treated, _lines(cohort)
-    if arm is not None:
-        # Named by the first patient's: which arm is called control changes nothing.
-        side = arm != arm[min(range(len(lines)), key=lambda i: lines[i])]
-        lines = [f"{line}\x1f{int(s)}" for line, s in zip(lines, side.tolist(), strict=True)]
-    if arm is None or cohort.study.id_column is None:
+    study = cohort.study
+    if arm is None or study.id_column is None:
         lines = [f"{a}\x1f{b}" for a, b in zip(lines, _outcomes(cohort), strict=True)]
-    return _digest(lines)
+    if arm is None or len(study.columns[study.arm_column or ""].levels) > 2:
+        return _digest(lines)
+    # Which arm is called control changes nothing.
+    if study.id_column is not None:
+        side = arm != arm[min(range(len(lines)), key=lambda i: lines[i])]
+        return _digest(_marked(lines, side))
+    return min(_digest(_marked(lines, side)) for side in (arm, ~arm))
+
+
+def _marked(lines: list[str], side: npt.NDArray[np.bool_]) -> Iterable[str]:
+    return (f"{line}\x1f{int(s)}" for line, s in zip(lines, side.tolist(), strict=True))
 
 
 def column_digest(cohort: Cohort, name: str) -> str:
@@ -86,8 +94,16 @@ def outcome_digest(cohort: Cohort, endpoint: str) -> str:
 
 
 def places(cohort: Cohort) -> Ints:
-    """Place of each row among the sorted patients: random numbers belong to places, not to rows."""
-    order = np.array(sorted(range(cohort.n_rows), key=_lines(cohort).__getitem__), dtype=np.int64)
+    """Place of each row among the sorted patients: random numbers belong to places, not to rows.
+
+    Where outcomes stand in for ids, patients alike in them are told apart by what else the file
+    says of them; those alike in everything can change places without changing a number.
+    """
+    lines: list[Any] = _lines(cohort)
+    if cohort.study.id_column is None:
+        values = [cohort.columns[name].values.tolist() for name in sorted(cohort.columns)]
+        lines = [(a, repr(b)) for a, b in zip(lines, zip(*values, strict=True), strict=True)]
+    order = np.array(sorted(range(cohort.n_rows), key=lines.__getitem__), dtype=np.int64)
     found = np.empty(cohort.n_rows, dtype=np.int64)
     found[order] = np.arange(cohort.n_rows)
     return found

@@ -55,6 +55,8 @@ class RatioTest:
     draws : ndarray, shape (n_draws,)
         Likelihood ratios under the null.
     question : Nested
+    others : tuple of (float, float, float)
+        Ratio and interval of the tested columns before the last.
     """
 
     ratio: float
@@ -68,6 +70,7 @@ class RatioTest:
     standard_error: float
     draws: Floats
     question: Nested
+    others: tuple[tuple[float, float, float], ...] = ()
 
     def detectable(self, power: float = 0.80, alpha: float = 0.05) -> float:
         """Smallest ratio above 1 that would be found with this power at this precision."""
@@ -127,20 +130,51 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
         If a fit has no finite maximum.
     """
     null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
+    _check_arms(data)
     X = np.column_stack([null, tested])
     regression, bent = regression_of(data), own_curve(data, null.shape[1])
     return Nested.ask(regression, X, null.shape[1], data.places, data.n_rows, bent)
 
 
+def _check_arms(data: AnalysisSet) -> None:
+    """Refuse where an arm tells nothing of the marker's effect in it, whatever a penalty says."""
+    assert data.arm is not None
+    for side, name in ((0.0, "control"), (1.0, "treated")):
+        here = data.arm == side
+        event = data.event[here]
+        if not event.any():
+            what = "an event" if data.kind == "survival" else "a response"
+            raise NotEstimableError(
+                f"{data.outcome.name} must have {what} in each arm; got none among {len(event)} "
+                f"{name} patient(s)."
+            )
+        if data.kind == "response" and event.all():
+            raise NotEstimableError(
+                f"{data.outcome.name} must differ between patients of an arm; all "
+                f"{len(event)} {name} patient(s) responded."
+            )
+        if np.all(np.ptp(data.marker_columns[here], axis=0) == 0):
+            raise NotEstimableError(
+                f"{data.marker} must vary in each arm; all {len(event)} {name} patient(s) have one "
+                "value."
+            )
+
+
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:
     """Turn null draws into p, interval and Monte Carlo error."""
     p = calibrated_p(question.likelihood_ratio, draws)
+    critical = critical_value(draws, alpha)
     column = question.X.shape[1] - 1
-    low, high = profile_interval(question, column, critical_value(draws, alpha))
+
+    def shown(column: int) -> tuple[float, float, float]:
+        low, high = profile_interval(question, column, critical)
+        return _exp(float(question.fit.coefficients[column])), _exp(low), _exp(high)
+
+    ratio, low, high = shown(column)
     return RatioTest(
-        ratio=_exp(float(question.fit.coefficients[column])),
-        low=_exp(low),
-        high=_exp(high),
+        ratio=ratio,
+        low=low,
+        high=high,
         p=p,
         monte_carlo_error=math.sqrt(p * (1.0 - p) / len(draws)),
         p_asymptotic=question.p_asymptotic,
@@ -149,6 +183,7 @@ def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -
         standard_error=math.sqrt(float(question.fit.covariance[column, column])),
         draws=draws,
         question=question,
+        others=tuple(shown(j) for j in range(question.n_null, column)),
     )
 
 

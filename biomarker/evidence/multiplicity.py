@@ -176,12 +176,12 @@ def specification(cohort: Cohort, family: str, marker: str, endpoint: str) -> st
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One test that was made, or one hypothesis written down before any was.
+    """One test that was made, one hypothesis written down before any was, or one other look.
 
     Attributes
     ----------
     kind : str
-        ``test`` or ``hypothesis``.
+        ``test``, ``hypothesis``, or ``look``: outcomes were analysed without a test.
     dataset, specification : str
         Together the key: the same test on the same dataset is one row.
     family : str
@@ -193,7 +193,10 @@ class LedgerRow:
     recorded : str
         Date, as the caller gives it; the library reads no clock.
     direction : str
-        Of a hypothesis, as it was when written down; empty where it named none.
+        Of a hypothesis, as it was when written down; of a test, the way its estimate points. Empty
+        where there is none.
+    alpha : float or None
+        Level a hypothesis is to be judged at, at most; None for a test.
     """
 
     kind: str
@@ -209,6 +212,7 @@ class LedgerRow:
     seed: int = 0
     recorded: str = ""
     direction: str = ""
+    alpha: float | None = None
 
     @property
     def key(self) -> str:
@@ -256,6 +260,10 @@ class Ledger(Sequence[LedgerRow]):
             for row in self.rows
             if row.kind == "test" and row.dataset == dataset and family in (None, row.family)
         )
+
+    def analysed(self, dataset: str) -> bool:
+        """Whether outcomes of a dataset have been looked at: what is written down now is late."""
+        return any(row.kind != "hypothesis" and row.dataset == dataset for row in self.rows)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """JSON-able rows, for a store."""

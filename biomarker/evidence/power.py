@@ -238,5 +238,5 @@ def _needed(ratio: float, per_one: float, power: float, alpha: float) -> int:
         raise UsageError("ratio must differ from 1; got 1: no number of events finds nothing.")
     if not alpha < power < 1.0:
         raise UsageError(f"power must lie between alpha and 1; got {power}.")
-    reach = float(ndtri(1.0 - alpha / 2.0) + ndtri(power))
+    reach = float(ndtri(power) - ndtri(alpha / 2.0))
     return math.ceil(reach**2 / (per_one * math.log(ratio) ** 2) - 1e-9)

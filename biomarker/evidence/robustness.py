@@ -17,9 +17,11 @@ from biomarker.evidence.regressions import Fit
 from biomarker.evidence.residuals import proportionality_p
 
 __all__ = [
+    "OVERLAP",
     "EffectType",
+    "compared",
     "effect_type",
-    "observational_faults",
+    "n_influential",
     "p_without_influential",
     "proportionality",
     "same_sign_on_ranks",
@@ -30,8 +32,13 @@ Ints = npt.NDArray[np.int64]
 EffectType = Literal["qualitative", "quantitative", "type not determined"]
 
 _SHARE, _LEAST = 0.01, 3
-_OVERLAP = (0.05, 0.95)
+OVERLAP = (0.05, 0.95)  # of the propensity of treatment
 _INSIDE = 0.90
+
+
+def n_influential(data: AnalysisSet) -> int:
+    """How many patients a claim has to do without: 1% of them, at least 3."""
+    return max(_LEAST, math.ceil(_SHARE * len(data.rows)))
 
 
 def p_without_influential(
@@ -54,9 +61,8 @@ def p_without_influential(
     A price is paid where information itself sits in few patients: 2 to 5 points of power for a
     normal marker or a level that a fifth of patients have, about 10 for a heavy tail.
     """
-    n_out = max(_LEAST, math.ceil(_SHARE * len(data.rows)))
     keep = np.ones(len(data.rows), dtype=np.bool_)
-    keep[_most_influential(data, test.question, n_out, adjust_arm)] = False
+    keep[_most_influential(data, test.question, n_influential(data), adjust_arm)] = False
     try:
         question = ask_interaction(data.where(keep), adjust_arm)
     except NotEstimableError:
@@ -106,22 +112,24 @@ def same_sign_on_ranks(data: AnalysisSet, test: RatioTest, adjust_arm: bool = Fa
     return bool(again.fit.coefficients[-1] * test.question.fit.coefficients[-1] > 0)
 
 
-def proportionality(data: AnalysisSet, test: RatioTest) -> float | None:
+def proportionality(
+    data: AnalysisSet, test: RatioTest | None, association: RatioTest | None
+) -> float | None:
     """P-value of the proportionality of arm, marker and interaction together; None for a response.
 
-    Small: ratios of hazards change over time, and wording is limited to that scale.
+    Small: ratios of hazards change over time, and wording is limited to that scale. Where there is
+    no interaction to look at, of the marker in the only arm, or under control.
     """
-    if data.kind != "survival":
+    found = association if test is None else test
+    if data.kind != "survival" or found is None:
         return None
-    question = test.question
-    columns = range(question.n_null - data.df - 1, question.X.shape[1])
-    p = proportionality_p(
-        question.X,
-        data.y,
-        question.fit.coefficients,
-        list(columns),
-        data.strata,
-    )
+    question = found.question
+    if test is None:
+        data, first = data.control, question.n_null
+    else:
+        first = question.n_null - data.df - 1
+    columns = list(range(first, question.X.shape[1]))
+    p = proportionality_p(question.X, data.y, question.fit.coefficients, columns, data.strata)
     return None if math.isnan(p) else p
 
 
@@ -157,25 +165,34 @@ def effect_type(data: AnalysisSet, test: RatioTest, alpha: float = 0.05) -> Effe
     return "type not determined"
 
 
-def observational_faults(data: AnalysisSet, test: RatioTest) -> tuple[str, ...]:
-    """Reasons why a non-randomised comparison cannot carry a claim; none if it can.
+def compared(
+    data: AnalysisSet, test: RatioTest
+) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+    """Reasons why a non-randomised comparison cannot carry a claim, and what it rests on.
 
     It needs a declared adjustment set, overlap (90% of patients with a propensity of treatment
     between .05 and .95), and an interaction of the same sign after weighting by the propensity.
+
+    Returns
+    -------
+    faults : tuple of str
+        None if it can.
+    shown : (float, float) or None
+        Share of patients inside the overlap, and the weighted ratio; None where there are faults.
     """
     from biomarker.evidence.log_odds import fit_log_odds
 
     if data.covariates.shape[1] == 0:
-        return ("a non-randomised comparison needs a declared adjustment set",)
+        return ("a non-randomised comparison needs a declared adjustment set",), None
     assert data.arm is not None
     X = np.column_stack([np.ones(len(data.arm)), data.covariates])
     found = fit_log_odds(X, data.arm[None, :] == 1)
     if not found.converged[0]:
-        return ("covariates separate treated from control patients: no overlap",)
+        return ("covariates separate treated from control patients: no overlap",), None
     score = 1.0 / (1.0 + np.exp(-X @ found.coefficients[0]))
-    inside = float(np.mean((score > _OVERLAP[0]) & (score < _OVERLAP[1])))
+    inside = float(np.mean((score > OVERLAP[0]) & (score < OVERLAP[1])))
     if inside < _INSIDE:
-        return (f"treated and control patients overlap for {inside:.0%} of patients only",)
+        return (f"treated and control patients overlap for {inside:.0%} of patients only",), None
     share = data.arm.mean()
     weight = np.where(data.arm == 1, share / score, (1 - share) / (1 - score))
     centred = data.arm - share
@@ -185,7 +202,8 @@ def observational_faults(data: AnalysisSet, test: RatioTest) -> tuple[str, ...]:
     try:
         weighted = regression_of(data).fit(columns, weight)
     except NotEstimableError:
-        return ("the propensity-weighted comparison cannot be estimated",)
-    if weighted.coefficients[-1] * test.question.fit.coefficients[-1] <= 0:
-        return ("the propensity-weighted comparison points the other way",)
-    return ()
+        return ("the propensity-weighted comparison cannot be estimated",), None
+    log_ratio = float(weighted.coefficients[-1])
+    if log_ratio * test.question.fit.coefficients[-1] <= 0:
+        return ("the propensity-weighted comparison points the other way",), None
+    return (), (inside, math.exp(log_ratio))

@@ -9,7 +9,7 @@ from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.robustness import EffectType
 from biomarker.evidence.verdict import PROPORTIONALITY_ALPHA, Code, Design
 
-__all__ = ["Told", "ratio_number", "sentence"]
+__all__ = ["Told", "level_words", "ratio_number", "sentence"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Told:
     ----------
     ratio, association : (value, low, high) or None
         Of the interaction, and of the association under control or in the only arm.
+    others : tuple of (str, (value, low, high))
+        Further contrasts of the interaction.
     detectable : float or None
     """
 
@@ -36,13 +38,14 @@ class Told:
     family_size: int = 0
     detectable: float | None = None
     association: tuple[float, float, float] | None = None
+    p_association: float | None = None
     ph_p: float | None = None
     effect_type: EffectType | None = None
     reason: str = ""
     gain: AbsoluteEffect | None = None
     unit: str = ""
     flag: str = ""
-    n_contrasts: int = 1
+    others: tuple[tuple[str, tuple[float, float, float]], ...] = ()
     arm_stated: bool = True
 
 
@@ -74,12 +77,24 @@ def _scale(told: Told) -> str:
 def _interval(told: Told, values: tuple[float, float, float]) -> str:
     """Value and interval, as printed."""
     value, low, high = (ratio_number(v) for v in values)
-    return f"{value}, {_level(told)} interval {low} to {high}"
+    return f"{value}, {level_words(told.level)} interval {low} to {high}"
 
 
-def _level(told: Told) -> str:
-    """Confidence level in per cent, without rounding it up to all."""
-    return f"{100 * (1 - told.level):.6g}%"
+def _contrasts(told: Told, ratio: tuple[float, float, float]) -> str:
+    """The ratio and what it is of; further ones where the marker has several levels."""
+    all_of = [*told.others, (told.contrast, ratio)]
+    return "; ".join(f"{_interval(told, values)}, {name}" for name, values in all_of)
+
+
+def level_words(alpha: float) -> str:
+    """Confidence level in per cent, without rounding it up to all.
+
+    Examples
+    --------
+    >>> level_words(0.05), level_words(0.001)
+    ('95%', '99.9%')
+    """
+    return f"{100 * (1 - alpha):.6g}%"
 
 
 def _shown(told: Told) -> str:
@@ -87,12 +102,15 @@ def _shown(told: Told) -> str:
     assert told.p_adjusted is not None
     observed = told.design == "observational"
     what = "association of treatment with" if observed else "effect of treatment on"
-    differs = f"the {what} {told.endpoint} differs by {told.marker}"
+    # The scale is named in every claim: on another one the same patients may not differ.
+    differs = (
+        f"the {what} {told.endpoint} differs by {told.marker} on the {_scale(told)}-ratio scale"
+    )
     if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
-        differs += " on the hazard-ratio scale; hazards are not proportional, so no more is claimed"
+        differs += "; hazards are not proportional, so no more is claimed"
     text = (
-        f"{differs} (ratio of {_scale(told)} ratios {_interval(told, told.ratio)}, "
-        f"{told.contrast}; adjusted p {_p(told.p_adjusted)}{_jointly(told)})"
+        f"{differs} (ratio of {_scale(told)} ratios {_contrasts(told, told.ratio)}; adjusted p "
+        f"{_p(told.p_adjusted)}{_jointly(told)})"
     )
     if told.effect_type == "qualitative":
         sides = "; the difference is qualitative: "
@@ -111,10 +129,8 @@ def _shown(told: Told) -> str:
 
 
 def _jointly(told: Told) -> str:
-    """That a p-value is of several contrasts together, of which the ratio shown is one."""
-    if told.n_contrasts == 1:
-        return ""
-    return f", joint test of {told.n_contrasts} contrasts of which this is one"
+    """That a p-value is of several contrasts together."""
+    return f", joint test of {1 + len(told.others)} contrasts" if told.others else ""
 
 
 def _not_shown(told: Told) -> str:
@@ -124,16 +140,16 @@ def _not_shown(told: Told) -> str:
     _, low, high = told.ratio
     text = (
         f"{told.marker}, {told.endpoint}: predictive effect not established. The ratio of "
-        f"{_scale(told)} ratios is {_interval(told, told.ratio)}, {told.contrast}; the interval "
-        f"excludes {_excluded(low, high)}."
+        f"{_scale(told)} ratios is {_contrasts(told, told.ratio)}; the interval "
+        f"{'of the last ' if told.others else ''}excludes {_excluded(low, high)}."
     )
     if told.p_adjusted is not None:
         tests = "1 test" if told.family_size == 1 else f"{told.family_size} tests"
         text += f" Adjusted for {tests}: p {_p(told.p_adjusted)}{_jointly(told)}."
     if told.detectable is not None and math.isfinite(told.detectable):
         text += (
-            f" These data could detect a ratio of {ratio_number(told.detectable)} or "
-            f"{ratio_number(1 / told.detectable)} with 80% power"
+            " By the large-sample formula these data could detect a ratio of "
+            f"{ratio_number(told.detectable)} or {ratio_number(1 / told.detectable)} with 80% power"
             f"{' after that adjustment' if told.family_size > 1 else ''}."
         )
     if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
@@ -149,18 +165,25 @@ def _absolute(told: Told) -> str:
     if gain is None or math.isnan(gain.value):
         return ""
     competing = " (if competing events could not happen)" if "cause" in told.scale else ""
+    whose = "the arms' difference" if told.design == "observational" else "the treatment's gain"
     what = {
-        "restricted_mean": f"the treatment's gain in mean event-free time up to "
+        "restricted_mean": f"{whose} in mean event-free time up to "
         f"{_time(gain.at)} {told.unit}{competing}",
-        "survival": f"the treatment's gain in event-free probability at {_time(gain.at)} "
-        f"{told.unit}{competing}",
-        "response": "the treatment's gain in response probability",
+        "survival": f"{whose} in event-free probability at {_time(gain.at)} {told.unit}{competing}",
+        "response": f"{whose} in response probability",
     }[gain.measure]
     unit = f" {told.unit}" if gain.measure == "restricted_mean" else ""
+    adjusted = ", without adjustment," if told.design == "observational" else ""
     text = (
-        f"On the absolute scale {what} changes by {_signed(gain.value)}{unit} {gain.contrast} "
-        f"({_level(told)} interval {_signed(gain.low)} to {_signed(gain.high)})"
+        f"On the absolute scale{adjusted} {what} changes by {_signed(gain.value)}{unit} "
+        f"{gain.contrast} ({level_words(told.level)} interval {_signed(gain.low)} to "
+        f"{_signed(gain.high)})"
     )
+    if not math.isnan(gain.quartiles):
+        text += (
+            f", from the marker's lower to its upper quartile by {_signed(gain.quartiles)}{unit} "
+            f"({_signed(gain.quartiles_low)} to {_signed(gain.quartiles_high)})"
+        )
     return f"{text}; {told.flag}." if told.flag else f"{text}."
 
 
@@ -185,10 +208,16 @@ def _association(told: Told) -> str:
     """What holds under control."""
     if told.association is None:
         return ""
-    found = f"{told.scale} {_interval(told, told.association)}, {told.contrast}"
+    found = _found(told, told.association)
     if told.code in ("prognostic", "predictive_and_prognostic"):
         return f"Under control it is associated with {told.endpoint} ({found})."
     return f"Under control an association with {told.endpoint} is not established ({found})."
+
+
+def _found(told: Told, association: tuple[float, float, float]) -> str:
+    """The association's numbers; its p-value counts the other tests, its interval does not."""
+    adjusted = "" if told.p_association is None else f"; adjusted p {_p(told.p_association)}"
+    return f"{told.scale} {_interval(told, association)}, {told.contrast}{adjusted}"
 
 
 def _one_arm(told: Told) -> str:
@@ -199,11 +228,13 @@ def _one_arm(told: Told) -> str:
     if told.association is None:
         why = told.reason or "it could not be estimated"
         return f"{told.marker}: association with {told.endpoint} {where} not established ({why})."
-    found = f"{told.scale} {_interval(told, told.association)}, {told.contrast}"
+    found = _found(told, told.association)
     shown = told.code != "not_established"
     text = f"{told.marker} is associated with {told.endpoint} {where} ({found})."
     if not shown:
         text = f"{told.marker}: association with {told.endpoint} {where} not established ({found})."
+    if told.ph_p is not None and told.ph_p < PROPORTIONALITY_ALPHA:
+        text += " Hazards are not proportional: this holds on the hazard-ratio scale."
     if told.reason:
         text += f" Note: {told.reason}."
     return text + " All patients are in one arm, so whether treatment matters cannot be told."

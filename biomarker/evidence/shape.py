@@ -75,6 +75,8 @@ def ask_bend(data: AnalysisSet) -> Nested:
         As :func:`ask_spline_interaction`.
     """
     part = data.control
+    if len(part.rows) == 0:
+        raise NotEstimableError(f"{data.marker} must be measured under control; got no patient.")
     null = np.column_stack([independent_columns(part.covariates), part.marker_columns])
     X = np.column_stack([null, _bent(part)])
     return Nested.ask(regression_of(part), X, null.shape[1], part.places, part.n_rows)

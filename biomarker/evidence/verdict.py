@@ -9,7 +9,15 @@ from typing import Any, Literal
 from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.robustness import EffectType
 
-__all__ = ["RECORD_FIELDS", "Claim", "Code", "Verdict", "decide", "reasons_against"]
+__all__ = [
+    "RECORD_FIELDS",
+    "Claim",
+    "Code",
+    "Verdict",
+    "decide",
+    "of_hazards",
+    "reasons_against",
+]
 
 Code = Literal[
     "predictive_and_prognostic",
@@ -38,11 +46,15 @@ class Claim:
         Of the large-sample formula: never a way to a claim, but what others will find.
     p_without_influential : float or None
         None where it was not asked because the claim had failed before.
+    left_out : str
+        Those patients, in words.
     same_sign_on_ranks : bool or None
     gate_open : bool
         Whether this test may claim: stage 1, or stage 2 with every stage-1 hypothesis rejected.
     comparison_faults : tuple of str
         What an observational comparison lacks.
+    comparison_shown : (float, float) or None
+        Its overlap and its weighted ratio.
     not_fitted : str
         Why there is no fit, where there is none.
     """
@@ -52,9 +64,11 @@ class Claim:
     p_calibrated: float | None = None
     p_asymptotic: float | None = None
     p_without_influential: float | None = None
+    left_out: str = "most influential patients"
     same_sign_on_ranks: bool | None = None
     gate_open: bool = True
     comparison_faults: tuple[str, ...] = ()
+    comparison_shown: tuple[float, float] | None = None
     not_fitted: str = ""
 
     def only_asymptotic(self, alpha: float) -> bool:
@@ -95,7 +109,7 @@ def _without_influential(claim: Claim, alpha: float) -> list[str]:
     if without is not None and without < alpha:
         return []
     shown = "" if without is None else f" (p {_p(without)} without them)"
-    return [f"the interaction rests on the 1% most influential patients{shown}"]
+    return [f"the interaction rests on the {claim.left_out}{shown}"]
 
 
 def decide(claim: Claim, p_association: float | None, alpha: float) -> Code:
@@ -169,6 +183,11 @@ class Verdict:
         support.
     flag : str
         Where the ratio and the absolute scale disagree; empty otherwise.
+    others : tuple of (str, (float, float, float))
+        Of a marker with several contrasts those beside ``contrast``: name, and ratio with interval
+        at the joint critical value.
+    alpha : float
+        Level of the intervals.
     p_spline, p_bend : float or None
         Secondary, calibrated: a curve's interaction with treatment; a curve against a line under
         control. No verdict depends on them.
@@ -208,6 +227,8 @@ class Verdict:
     reason: str
     sentence: str
     adjustment: str = ""
+    others: tuple[tuple[str, tuple[float, float, float]], ...] = ()
+    alpha: float = 0.05
     absolute_effects: tuple[AbsoluteEffect, ...] = ()
     flag: str = ""
     p_spline: float | None = None
@@ -242,6 +263,11 @@ class Verdict:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in out.items()
         }
+
+
+def of_hazards(scale: str) -> bool:
+    """Whether a ratio is one of hazards, cause-specific or not, rather than of odds of response."""
+    return scale.endswith("hazard ratio")
 
 
 RECORD_FIELDS = tuple(f.name for f in fields(Verdict))[:31]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from biomarker.evidence.effect_curve import EffectCurve
-from biomarker.evidence.sentences import ratio_number
-from biomarker.evidence.verdict import Verdict
+from biomarker.evidence.sentences import level_words, ratio_number
+from biomarker.evidence.verdict import Verdict, of_hazards
 from biomarker.figures.canvas import (
     INK,
     MUTED,
@@ -175,17 +175,18 @@ def _counts(verdict: Verdict, alone: bool) -> str:
 
 def _heads(figure: Any, at: float, alone: bool, verdict: Verdict) -> None:
     """What the columns hold."""
-    what = "events" if verdict.scale == "hazard ratio" else "responses"
+    what = "events" if of_hazards(verdict.scale) else "responses"
     counted = f"{what} of patients" if alone else f"{what}/patients, treated v control"
     step = 0.165 / (figure.get_size_inches()[1])
     figure.text(
-        0.613, at + step / 2, "ratio (95% interval)", color=MUTED, fontsize=8.5, va="center"
-    )
+        0.613, at + step / 2, f"ratio ({level_words(verdict.alpha)} interval)", color=MUTED,
+        fontsize=8.5, va="center",
+    )  # fmt: skip
     figure.text(0.613, at - step / 2, counted, color=MUTED, fontsize=8.5, va="center")
 
 
 def _axis_words(verdict: Verdict, alone: bool) -> str:
-    scale = "hazard" if verdict.scale == "hazard ratio" else "odds"
+    scale = "hazard" if of_hazards(verdict.scale) else "odds"
     return f"{scale} ratio" if alone else f"ratio of {scale} ratios"
 
 
@@ -258,7 +259,10 @@ def effect_curve_plot(
         axes.set_xlim(*_span(x, logarithmic))
         axes.set_ylim(low, high)
         _ratio_ticks(axes.yaxis, low, high, 6)
-        axes.set_ylabel(plain(f"{curve.scale}, treated v control", 40), fontsize=9.5)
+        axes.set_ylabel(
+            plain(f"{curve.scale.removeprefix('cause-specific ')}, treated v control", 40),
+            fontsize=9.5,
+        )
         spare_axes(axes, grid="y")
         axes.tick_params(axis="both", which="minor", length=0)
         if logarithmic:
@@ -292,7 +296,7 @@ def _windows(figure: Any, axes: Any, curve: EffectCurve, x: Floats, logarithmic:
     else:
         below.locator_params(axis="x", nbins=6)
     below.tick_params(axis="x", labelsize=9.5)
-    what = "events" if curve.scale == "hazard ratio" else "responses"
+    what = "events" if of_hazards(curve.scale) else "responses"
     figure.text(0.125, 0.357, f"{what} in the window:", color=MUTED, fontsize=8.5, va="center")
     figure.text(0.44, 0.357, "— treated", color=SERIES[1], fontsize=8.5, va="center")
     figure.text(0.62, 0.357, "- - control", color=INK, fontsize=8.5, va="center")

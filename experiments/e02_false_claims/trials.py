@@ -233,8 +233,7 @@ def analysis_sets(design: Design, drawn: Drawn) -> list[AnalysisSet]:
             AnalysisSet(
                 marker=f"m{j}", outcome=endpoint, rows=rows, places=places, n_rows=design.n, y=y,  # type: ignore[arg-type]
                 arm=drawn.arm, marker_columns=column[:, None], covariates=np.empty((design.n, 0)),
-                strata=None, contrast="per SD", graded=kind != "binary", n_missing=0,
-                missing_treated=0, missing_control=0, missing_differs=False,
+                strata=None, contrast="per SD", graded=kind != "binary", missing_differs=False,
             )
         )  # fmt: skip
     return found

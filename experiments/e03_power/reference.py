@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from experiments.e03_power.trials import Design, Trials, draw
 
-__all__ = ["alternative", "critical_value", "likelihood_ratios", "rejection_share"]
+__all__ = [
+    "alternative",
+    "critical_value",
+    "likelihood_ratios",
+    "rejection_share",
+    "weight_of_extremes",
+    "without_extremes",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,6 +35,17 @@ def likelihood_ratios(trials: Trials) -> Floats:
 
     Where the likelihood rises without end the value is its limit to rounding.
     """
+    size = max(1, _CELLS // trials.arm.shape[1])
+    parts = [_ratios(_some(trials, k, k + size)) for k in range(0, len(trials.arm), size)]
+    return np.concatenate(parts)
+
+
+def _some(trials: Trials, begin: int, end: int) -> Trials:
+    kept = slice(begin, end)
+    return Trials(trials.arm[kept], trials.marker[kept], trials.time[kept], trials.event[kept])
+
+
+def _ratios(trials: Trials) -> Floats:
     order = np.argsort(-trials.time, axis=1)
     arm, marker, event = (
         np.take_along_axis(np.asarray(v, dtype=np.float64), order, axis=1)
@@ -104,6 +122,26 @@ def rejection_share(design: Design, critical: float, n_trials: int, seed: int) -
             )
         )
     )
+
+
+def without_extremes(trials: Trials, n_out: int) -> Trials:
+    """The same trials without the patients whose markers lie furthest out, whatever became of them.
+
+    As the outcome has no part in it, the test of what is left has a null of its own.
+    """
+    far = np.abs(trials.marker - trials.marker.mean(axis=1, keepdims=True))
+    keep = np.sort(np.argsort(-far, axis=1)[:, n_out:], axis=1)
+    arm, marker, time, event = (
+        np.take_along_axis(part, keep, axis=1)
+        for part in (trials.arm, trials.marker, trials.time, trials.event)
+    )
+    return Trials(arm, marker, time, event)
+
+
+def weight_of_extremes(trials: Trials, n_out: int) -> float:
+    """Share of the marker's sum of squares that those patients hold, median over trials."""
+    squared = np.sort((trials.marker - trials.marker.mean(axis=1, keepdims=True)) ** 2, axis=1)
+    return float(np.median(squared[:, -n_out:].sum(axis=1) / squared.sum(axis=1)))
 
 
 def alternative(design: Design, critical: float, power: float, n_trials: int, seed: int) -> float:

@@ -2,7 +2,8 @@
 
 ``python experiments/e03_power/run.py --replicates 2000 --workers 2`` runs every cell, writes
 ``results/results.json`` after each, then the plot and the table. ``--only binary-120`` runs the
-cells whose name contains it and keeps the others' rows; ``--page-only`` redraws.
+cells whose name contains it and keeps the others' rows; ``--page-only`` redraws. ``--bound`` asks
+instead what the exact test itself loses without the three patients furthest out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ from biomarker.evidence.power import interaction_power
 from biomarker.resampling import spawn
 from experiments.cells import Row, rate_row
 from experiments.e03_power.page import write_page
-from experiments.e03_power.reference import alternative, critical_value, likelihood_ratios
+from experiments.e03_power.reference import (
+    alternative,
+    critical_value,
+    likelihood_ratios,
+    weight_of_extremes,
+    without_extremes,
+)
 from experiments.e03_power.trials import MARKERS, Design, Trials, cohort, draw
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +44,7 @@ SEED = 30_000
 ALPHA = 0.05
 POINTS = 0.05
 POWERS = (0.5, 0.8)
+LEFT_OUT = 3  # the patients whom a claim must do without, at both sizes
 # Marker-positive patients: HR .6; negative: 1.0; about 295 events among 400.
 CONTROL = Design(
     "binary", 400, math.log(0.6), main=0.0, treatment=0.0, positive=0.5, by_status=True,
@@ -172,6 +180,31 @@ def control_rows(cell: Row, claimed: npt.NDArray[np.bool_], events: float) -> li
     return [row | {"limit": limit, "passed": bool(passed)}]
 
 
+def bound_rows(name: str, design: Design, ratio: float, n_null: int, n_trials: int) -> list[Row]:
+    """What the exact test loses without the patients furthest out, at its own exact critical value.
+
+    No rule of a claim takes part: this is the information that those patients hold.
+    """
+    null, found = (
+        draw(replace(design, interaction=strength), size, spawn(SEED, "bound", part, name))
+        for part, strength, size in (("null", 0.0, n_null), ("trial", math.log(ratio), n_trials))
+    )
+    held = weight_of_extremes(found, LEFT_OUT)
+    cell: Row = {"name": name, "marker": design.marker, "n": design.n, "ratio": ratio,
+                 "weight": round(held, 3)}  # fmt: skip
+    rows = []
+    for measure, trials, others in (
+        ("exact test of everybody", found, null),
+        ("exact test without the furthest",
+         without_extremes(found, LEFT_OUT), without_extremes(null, LEFT_OUT)),
+    ):  # fmt: skip
+        critical = float(np.quantile(likelihood_ratios(others), 1.0 - ALPHA))
+        beyond = int((likelihood_ratios(trials) > critical).sum())
+        rows.append(rate_row("bound", cell, measure, beyond, n_trials))
+    print(name, cell, [round(row["value"], 4) for row in rows], flush=True)
+    return rows
+
+
 def main() -> None:
     """Run the cells asked for, then write the page."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -182,11 +215,23 @@ def main() -> None:
     options.add_argument("--only", default="")
     options.add_argument("--out", type=Path, default=RESULTS)
     options.add_argument("--page-only", action="store_true")
+    options.add_argument("--bound", action="store_true")
     chosen = options.parse_args()
     chosen.out.mkdir(exist_ok=True)
-    file = chosen.out / "results.json"
-    rows: list[Row] = json.loads(file.read_text("utf-8")) if file.exists() else []
-    if not chosen.page_only:
+    file, bound = chosen.out / "results.json", chosen.out / "without_extremes.json"
+    rows, bounds = (
+        json.loads(part.read_text("utf-8")) if part.exists() else [] for part in (file, bound)
+    )
+    if chosen.bound:
+        ratios = {row["cell"]["name"]: row["cell"]["ratio"] for row in rows}
+        bounds = [
+            row
+            for name, (design, power) in cells().items()
+            if power is not None
+            for row in bound_rows(name, design, ratios[name], chosen.null_trials, 10_000)
+        ]
+        bound.write_text(json.dumps(bounds, indent=1) + "\n", "utf-8")
+    elif not chosen.page_only:
         for name, (design, power) in cells().items():
             if chosen.only not in name:
                 continue
@@ -196,7 +241,7 @@ def main() -> None:
     order = list(cells())
     rows.sort(key=lambda row: order.index(row["cell"]["name"]))
     file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    write_page(rows, chosen.out)
+    write_page(rows, bounds, chosen.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from biomarker.evidence.multiplicity import LedgerRow
-from biomarker.evidence.verdict import Verdict
+from biomarker.evidence.sentences import level_words
+from biomarker.evidence.verdict import Verdict, of_hazards
 from biomarker.figures.evidence import forest
 from biomarker.study import Hypothesis
 from pipelines.evidence import Evidence
@@ -248,17 +249,17 @@ def _forest(
         p = v.p_prognostic_adjusted if one_arm else v.p_adjusted
         said.append(f"{labels[v.marker]} {ratio}, adjusted p {p_words(p)}")
         rows.append((labels[v.marker], ratio, p_words(p)))
-    hazard = verdicts[0].scale == "hazard ratio"
+    hazard, level = of_hazards(verdicts[0].scale), level_words(verdicts[0].alpha)
     if one_arm:
         title = f"Association with {label}"
-        caption = "Dots: ratio per unit of the marker. Bars: 95% intervals of one test each."
+        caption = f"Dots: ratio per unit of the marker. Bars: {level} intervals of one test each."
     else:
         title = "Interaction of treatment and marker"
         side = "left" if hazard else "right"
         caption = (
             "Dots: effect in the treated over effect in control, per unit of the marker. Bars: "
-            f"95% intervals of one test each. Dashed line: no difference; {side} of it the treated "
-            "do relatively better where the marker is higher."
+            f"{level} intervals of one test each. Dashed line: no difference; {side} of it the "
+            "treated do relatively better where the marker is higher."
         )
     if any(v.claimed for v in verdicts):
         caption += " Highlighted: a claim that met every condition."
@@ -268,7 +269,9 @@ def _forest(
         forest(verdicts, labels, name=key),
         f"Forest plot, {label}. {'; '.join(said)}.",
         caption,
-        Table(f"{title}.", ("Marker", f"{_ratio_name(one_arm)} (95%)", "Adjusted p"), tuple(rows)),
+        Table(
+            f"{title}.", ("Marker", f"{_ratio_name(one_arm)} ({level})", "Adjusted p"), tuple(rows)
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from biomarker.evidence.benefit import BenefitEvaluation, BenefitMeasure
+from biomarker.evidence.sentences import level_words
 from biomarker.figures.benefit_calibration import benefit_calibration_plot
 from pipelines.evidence import Evidence
 from pipelines.report.parts import Figure, Table
@@ -71,7 +72,7 @@ def _measures(found: list[BenefitEvaluation], labels: dict[str, str]) -> Table:
         numeric=False,
         note=f"Benefit: {_limits(found)}, treated less control, predicted out of fold from the "
         "covariates, treatment, the marker and their product. The rule treats where a benefit is "
-        f"predicted; gains are means per patient. In brackets {100 * (1 - first.alpha):g}% "
+        f"predicted; gains are means per patient. In brackets {level_words(first.alpha)} "
         f"intervals: {first.n_resamples:,} resamples of the whole fitting procedure in "
         f"{first.n_folds} folds (at most {worst:,} failed). If alike: mean and range of the same "
         f"on {first.n_null:,} sets of outcomes redrawn without any difference by marker. An "
@@ -109,6 +110,7 @@ def _limits(found: list[BenefitEvaluation]) -> str:
 def _calibration(found: BenefitEvaluation, label: str, key: str) -> Figure:
     groups, factor = found.groups, _factor(found)
     what, unit = _benefit(found)
+    level = level_words(found.alpha)
     rows = tuple(
         (
             f"{significant(factor * groups.predicted[i])} {unit}",
@@ -125,11 +127,11 @@ def _calibration(found: BenefitEvaluation, label: str, key: str) -> Figure:
         f"Benefit predicted from {label}",
         benefit_calibration_plot(groups, name=key, unit=unit, factor=factor),
         f"Benefit by groups of rising prediction from {label}: {said}.",
-        f"Groups of rising predicted benefit ({what}). Bars: 95% intervals, the predictions held "
-        "fixed. Dots on the dashed line: benefits as large as predicted.",
+        f"Groups of rising predicted benefit ({what}). Bars: {level} intervals, the predictions "
+        "held fixed. Dots on the dashed line: benefits as large as predicted.",
         Table(
             f"{label}: benefit by groups of rising prediction ({what}).",
-            ("Predicted", "Observed (95% interval)", "Treated", "Control"),
+            ("Predicted", f"Observed ({level} interval)", "Treated", "Control"),
             rows,
         ),
     )

@@ -7,6 +7,8 @@ import math
 from biomarker.evidence.cut_scan import CutResult
 from biomarker.evidence.durable import MilestoneContrast
 from biomarker.evidence.effect_curve import EffectCurve
+from biomarker.evidence.sentences import level_words
+from biomarker.evidence.verdict import of_hazards
 from biomarker.figures.evidence import effect_curve_plot
 from pipelines.evidence import Evidence
 from pipelines.evidence_text import p_words, ratio_words
@@ -36,7 +38,8 @@ def _curve(evidence: Evidence, curve: EffectCurve, label: str, key: str) -> Figu
     column = evidence.cohort.study.columns[curve.marker]
     rows = tuple(_window(curve, i) for i in range(len(curve.at)))
     unit = f", {column.unit}" if column.unit else ""
-    what = "events" if curve.scale == "hazard ratio" else "responses"
+    level = level_words(evidence.alpha)
+    what = "events" if of_hazards(curve.scale) else "responses"
     ends = f"{rows[0][1]} in the lowest window, {rows[-1][1]} in the highest"
     return Figure(
         key,
@@ -51,14 +54,14 @@ def _curve(evidence: Evidence, curve: EffectCurve, label: str, key: str) -> Figu
         f"Curve of the {curve.scale}, treated against control, over {len(rows)} windows of "
         f"{label}: {ends}. p of no variation {p_words(curve.p)}.",
         f"p of no variation {p_words(curve.p)}, exploratory and unadjusted. Dots: {curve.scale} "
-        f"in overlapping windows of about {curve.patients_per_window:,} patients. Dark band: 95% "
-        "pointwise intervals; light band: 95% for all windows together. Nobody needs to be called "
-        "high or low.",
+        f"in overlapping windows of about {curve.patients_per_window:,} patients. Dark band: "
+        f"{level} pointwise intervals; light band: {level} for all windows together. Nobody needs "
+        "to be called high or low.",
         Table(
             f"{label}: treated against control in each window.",
             (
                 f"Window{unit}",
-                f"{curve.scale.capitalize()} (95% interval)",
+                f"{curve.scale.capitalize()} ({level} interval)",
                 "Simultaneous band",
                 f"Treated: {what} of patients",
                 f"Control: {what} of patients",
@@ -116,7 +119,8 @@ def cut_table(evidence: Evidence, endpoint: str, labels: dict[str, str]) -> Tabl
                 else ratio_words(cut.out_of_fold, cut.out_of_fold_low, cut.out_of_fold_high),
             )
         )
-    what = "events" if cuts[0].scale == "hazard ratio" else "responses"
+    level = level_words(evidence.alpha)
+    what = "events" if of_hazards(cuts[0].scale) else "responses"
     return Table(
         "Cut-points, exploratory: what is left of the best cut once the scan is counted.",
         (
@@ -124,10 +128,10 @@ def cut_table(evidence: Evidence, endpoint: str, labels: dict[str, str]) -> Tabl
             f"Asked of ({what} of patients)",
             "Scanned; cuts tried",
             "Corrected p",
-            "Best cut (95% interval)",
+            f"Best cut ({level} interval)",
             f"Shrunken {cuts[0].scale}",
             "As found (interval that counts the scan)",
-            "Out of fold (95% interval)",
+            f"Out of fold ({level} interval)",
         ),
         tuple(rows),
         numeric=False,
@@ -191,15 +195,16 @@ def milestone_table(evidence: Evidence, endpoint: str, labels: dict[str, str]) -
     if not found:
         return None
     cut = any(m.display_only for m in found)
+    level = level_words(evidence.alpha)
     return Table(
         "Milestones by arm and level of the marker.",
         (
             "Marker",
             "Level",
             "Measure",
-            "Treated (95% interval)",
-            "Control (95% interval)",
-            "Difference (95% interval)",
+            f"Treated ({level} interval)",
+            f"Control ({level} interval)",
+            f"Difference ({level} interval)",
             "At risk then: treated; control",
         ),
         tuple(_milestone(m, labels[m.marker]) for m in found),

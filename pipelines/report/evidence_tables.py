@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from biomarker.evidence.verdict import Verdict
+from biomarker.evidence.absolute import AbsoluteEffect
+from biomarker.evidence.sentences import level_words
+from biomarker.evidence.verdict import Verdict, of_hazards
 from pipelines.evidence_text import VERDICTS, p_words, ratio_words
 from pipelines.report.parts import Table
 from pipelines.report.words import percent, significant, time_words
@@ -16,13 +19,17 @@ __all__ = ["absolute_table", "checks_table", "measured_table", "one_arm_table", 
 def verdict_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: str) -> Table:
     """One row a marker of a comparison: interaction, association under control, and their p."""
     scale = verdicts[0].scale
-    ratio = "Ratio of hazard ratios" if scale == "hazard ratio" else "Ratio of odds ratios"
-    what = "events" if scale == "hazard ratio" else "responses"
+    hazards, level = of_hazards(scale), level_words(verdicts[0].alpha)
+    ratio = f"Ratio of {scale}s"
+    what = "events" if hazards else "responses"
     rows = [
         (
             labels[v.marker],
             f"{VERDICTS[v.verdict]} ({'confirmatory' if v.confirmatory else 'exploratory'})",
-            _per(ratio_words(v.ratio, v.ratio_low, v.ratio_high), v.contrast),
+            "; ".join(
+                _per(ratio_words(*values), name)
+                for name, values in (*v.others, (v.contrast, (v.ratio, v.ratio_low, v.ratio_high)))
+            ),
             _both(v.p_interaction, v.p_adjusted),
             f"{v.events_treated:,}/{v.n_treated:,} v {v.events_control:,}/{v.n_control:,}",
             ratio_words(v.hr_control, v.hr_control_low, v.hr_control_high),
@@ -35,10 +42,10 @@ def verdict_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: st
         (
             "Marker",
             "Verdict (standing)",
-            f"{ratio} (95% interval)",
+            f"{ratio} ({level} interval)",
             "Its p; adjusted",
             f"{what.capitalize()}/patients, treated v control",
-            f"{scale.capitalize()} under control (95% interval)",
+            f"{scale.capitalize()} under control ({level} interval)",
             "Its p; adjusted",
         ),
         tuple(rows),
@@ -52,7 +59,7 @@ def verdict_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: st
 def one_arm_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: str) -> Table:
     """One row a marker where all patients are in one arm: association alone."""
     scale = verdicts[0].scale
-    what = "Events" if scale == "hazard ratio" else "Responses"
+    what = "Events" if of_hazards(scale) else "Responses"
     rows = [
         (
             labels[v.marker],
@@ -68,7 +75,7 @@ def one_arm_table(verdicts: Sequence[Verdict], labels: dict[str, str], label: st
         (
             "Marker",
             "Verdict",
-            f"{scale.capitalize()} (95% interval)",
+            f"{scale.capitalize()} ({level_words(verdicts[0].alpha)} interval)",
             "p; adjusted",
             f"{what} of patients",
         ),
@@ -104,18 +111,36 @@ def absolute_table(verdicts: Sequence[Verdict], labels: dict[str, str], unit: st
                     labels[v.marker],
                     what,
                     f"{value} ({low} to {high}), {effect.contrast}",
+                    _between_quartiles(effect, factor),
                     p_words(effect.p),
                     f"{v.n_treated:,} v {v.n_control:,}",
                 )
             )
     return Table(
         "Absolute scale: how the gain (treated minus control) changes with the marker.",
-        ("Marker", "Gain in", "Change (95% interval)", "p, unadjusted", "Patients"),
+        (
+            "Marker",
+            "Gain in",
+            f"Change ({level_words(verdicts[0].alpha)} interval)",
+            "From the marker's lower to its upper quartile",
+            "p, unadjusted",
+            "Patients",
+        ),
         tuple(rows),
         numeric=False,
-        note="No hazards are assumed proportional here. The absolute scale creates and upgrades "
-        "no verdict; a finding on one scale only is flagged.",
+        note="No hazards are assumed proportional here, and covariates are not adjusted for. The "
+        "absolute scale creates and upgrades no verdict; in a randomised comparison a finding on "
+        "one scale only is flagged.",
     )
+
+
+def _between_quartiles(effect: AbsoluteEffect, factor: float) -> str:
+    """The change over the middle half of the marker; a dash where it has no order."""
+    ends = (effect.quartiles, effect.quartiles_low, effect.quartiles_high)
+    if math.isnan(effect.quartiles):
+        return "–"
+    value, low, high = (significant(factor * end) for end in ends)
+    return f"{value} ({low} to {high})"
 
 
 def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: bool) -> Table:
@@ -169,7 +194,7 @@ def measured_table(
 ) -> Table:
     """Who was analysed, and the share without the marker by arm and by outcome."""
     columns = {column.name: column for column in summary.columns}
-    survival = verdicts[0].scale == "hazard ratio"
+    survival = of_hazards(verdicts[0].scale)
     rows = []
     for v in verdicts:
         here, n_here, other, n_other = columns[v.marker].missing_by_outcome[v.endpoint]

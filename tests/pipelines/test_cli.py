@@ -179,7 +179,7 @@ def test_evidence_on_a_page(run, cohort_folder, store, tmp_path):
     ("words", "code", "said"),
     [
         (["--markers", "caix"], 2, "declared (vegf); got caix"),
-        (["--alpha", "1.5"], 2, "alpha must lie between 0 and 1"),
+        (["--alpha", "1.5"], 2, "alpha must lie between 0.0001 and 1"),
         (["--study", "nowhere.toml"], 2, "Draft one with: biomarker study --from"),
         (["--out", "cohort.csv"], 6, "must be writable"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from biomarker.errors import TrackingError, UsageError
 from biomarker.evidence import assess
 from biomarker.evidence.multiplicity import LedgerRow, dataset_digest
 from biomarker.evidence.verdict import RECORD_FIELDS
-from pipelines.evidence import assess_cohort, evidence, try_to_assess, with_looks
+from pipelines.evidence import assess_cohort, evidence, note_look, try_to_assess, with_looks
 from pipelines.evidence_looks import look
 from pipelines.ingest import load_cohort
 from pipelines.terminal import Progress
@@ -201,7 +202,7 @@ def test_what_cannot_be_assessed_is_words_in_a_longer_run(cohort_folder: Path, s
     [
         ({"markers": ["vgef"]}, "markers must be among those declared \\(vegf\\); got vgef"),
         ({"markers": ["grade"]}, "got grade"),
-        ({"alpha": 5.0}, "alpha must lie between 0 and 1; got 5"),
+        ({"alpha": 5.0}, "alpha must lie between 0.0001 and 1; got 5"),
     ],
 )
 def test_a_slip_of_the_hand_writes_nothing(
@@ -224,3 +225,37 @@ def test_a_refused_store_is_an_error_even_in_a_longer_run(
     monkeypatch.setattr(room, "append_to_ledger", refuse)
     with pytest.raises(TrackingError):
         try_to_assess(cohort, store, 0, Progress(quiet=True))
+
+
+def test_a_hypothesis_written_after_another_look_stays_exploratory(
+    cohort: Cohort, store: Path
+) -> None:
+    """Outcomes were analysed without a test: it is in the ledger, counts no test, closes the book.
+
+    The study's own hypotheses go in before it and stay what they were.
+    """
+    study = cohort.study.to_dict()
+    late = study.pop("hypotheses")
+    plain = replace(cohort, study=Study.from_dict(study))
+    note_look(plain, store)
+    note_look(plain, store)
+    assert [row.kind for row in rows_of(plain, store)] == ["look"]
+    declared = replace(cohort, study=Study.from_dict(study | {"hypotheses": late}))
+    found = assess_cohort(declared, store)
+    assert not found.recorded_hypotheses
+    assert not any(v.confirmatory for v in found.verdicts)
+    assert found.n_tests == found.n_tests_here
+
+
+def test_a_look_writes_the_study_s_hypotheses_down_first(cohort: Cohort, store: Path) -> None:
+    """Trained without evidence today, assessed tomorrow: the hypothesis came first."""
+    note_look(cohort, store)
+    assert sorted(row.kind for row in rows_of(cohort, store)) == ["hypothesis", "look"]
+    assert assess_cohort(cohort, store).recorded_hypotheses
+
+
+def test_an_assessment_reports_the_seed_that_made_its_numbers(cohort: Cohort, store: Path) -> None:
+    """A dataset keeps its first seed, in the JSON too."""
+    assess_cohort(cohort, store, seed=2)
+    again = assess_cohort(cohort, store, seed=9)
+    assert again.to_dict()["seed"] == again.verdicts[0].seed == 2

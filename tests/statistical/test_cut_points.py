@@ -35,7 +35,7 @@ def planned(
         marker="m", outcome=outcome, rows=np.arange(n), places=np.arange(n), n_rows=n, y=y,
         arm=arm if two_arms else None,
         marker_columns=columns, covariates=np.empty((n, 0)), strata=None, contrast="per unit",
-        graded=True, n_missing=0, missing_treated=0, missing_control=0, missing_differs=False,
+        graded=True, missing_differs=False,
     )  # fmt: skip
     rank = np.argsort(np.argsort(marker)) / n - 0.5
     null = (

@@ -6,17 +6,25 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import beta, binom
 
+from biomarker import Cohort, Study
 from biomarker.evidence import assess
 from biomarker.evidence.analysis_set import analysis_set
 from biomarker.evidence.interaction import ask_interaction
 from biomarker.evidence.power import interaction_power
 from biomarker.resampling import spawn
-from experiments.e03_power.reference import alternative, critical_value, likelihood_ratios
+from experiments.e03_power.reference import (
+    alternative,
+    critical_value,
+    likelihood_ratios,
+    weight_of_extremes,
+    without_extremes,
+)
 from experiments.e03_power.run import CONTROL
-from experiments.e03_power.trials import MARKERS, Design, cohort, draw
+from experiments.e03_power.trials import MARKERS, Design, Trials, cohort, draw, study
 
 POINTS = 0.05
 
@@ -47,6 +55,47 @@ def test_the_alternative_is_the_one_asked_for() -> None:
     strength = alternative(design, critical, 0.5, 1000, seed=7)
     fresh = draw(replace(design, interaction=strength), 1000, np.random.default_rng(8))
     assert np.mean(likelihood_ratios(fresh) > critical) == pytest.approx(0.5, abs=0.06)
+
+
+def test_patients_furthest_out_are_left_out_whatever_became_of_them() -> None:
+    """By hand on one trial; and three of 120 hold half of a lognormal marker's sum of squares."""
+    marker = np.array([[0.0, 1.0, -9.0, 2.0, 12.0, 1.0]])
+    trial = Trials(
+        np.array([[0.0, 1, 0, 1, 0, 1]]), marker, np.arange(1.0, 7.0)[None], marker[:1] > 1
+    )
+    left = without_extremes(trial, 2)
+    assert left.marker.tolist() == [[0.0, 1.0, 2.0, 1.0]]
+    assert left.arm.tolist() == [[0.0, 1.0, 1.0, 1.0]]
+    assert left.time.tolist() == [[1.0, 2.0, 4.0, 6.0]]
+    assert left.event.tolist() == [[False, False, True, False]]
+    far = np.array([-61 / 6, 65 / 6])  # from the mean of 7/6
+    held = (far**2).sum() / (marker.var() * 6)
+    assert weight_of_extremes(trial, 2) == pytest.approx(held)
+    many = draw(Design("lognormal", 120), 2000, np.random.default_rng(11))
+    assert weight_of_extremes(many, 3) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_declared_logarithm_makes_a_lognormal_marker_a_normal_one() -> None:
+    """So its power is that of the normal marker: same ratio, same redrawn p, same verdict."""
+    trials = draw(Design("normal", 120, math.log(0.5)), 1, np.random.default_rng(12))
+    (same,) = assess(cohort(Design("normal", 120), trials, 0), ("marker",), random_state=3)
+    declared = study("normal").to_dict()
+    declared["columns"]["marker"] |= {"transform": "log", "range": [1e-9, 1e9]}
+    frame = pd.DataFrame(
+        {
+            "patient": [f"p{i}" for i in range(120)],
+            "arm": np.where(trials.arm[0] == 1, "drug", "control"),
+            "marker": np.exp(trials.marker[0]),
+            "months": trials.time[0],
+            "died": trials.event[0].astype(int).astype(str),
+        }
+    )
+    lognormal = Cohort.from_frame(frame, Study.from_dict(declared))
+    (log,) = assess(lognormal, ("marker",), random_state=3)
+    assert log.p_interaction == same.p_interaction < 0.05
+    assert log.ratio == pytest.approx(same.ratio, rel=1e-9)
+    assert log.ratio_low == pytest.approx(same.ratio_low, rel=1e-9)
+    assert (log.verdict, log.claimed) == (same.verdict, same.claimed)
 
 
 @pytest.mark.slow

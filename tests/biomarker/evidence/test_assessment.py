@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from biomarker import Cohort
 from biomarker.errors import UsageError
 from biomarker.evidence import EvidenceResult, Verdict, assess
+from biomarker.evidence.analysis_set import analysis_set
 from biomarker.evidence.multiplicity import Ledger
 from biomarker.evidence.verdict import RECORD_FIELDS
 
@@ -327,3 +329,118 @@ def test_the_ledger_survives_its_store(trial: Trial) -> None:
     """As rows of plain values."""
     ledger = assess(trial(n=60), ["m1"]).ledger
     assert Ledger.from_rows(json.loads(json.dumps(ledger.to_rows()))) == ledger
+
+
+def test_an_arm_without_events_leaves_nothing_to_compare(trial: Trial) -> None:
+    """No interval made by a penalty alone: the control arm says nothing of the marker there."""
+
+    def quiet(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[frame["arm"] == "placebo", "died"] = "0"
+        return frame
+
+    (verdict,) = assess(trial(change=quiet, n=120), ["m1"], curves=False)
+    assert verdict.ratio is None
+    assert verdict.verdict == "not_estimable"
+    assert "an event in each arm; got none among 60 control patient(s)" in verdict.sentence
+    assert verdict.effect_absolute is None
+
+
+def test_a_marker_never_measured_under_control_is_no_crash(trial: Trial) -> None:
+    """Nothing can be fitted; who is there is still counted."""
+
+    def gone(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(m1=frame["m1"].where(frame["arm"] == "drug"))
+
+    (verdict,) = assess(trial(change=gone, n=120), ["m1"])
+    assert verdict.verdict == "not_estimable"
+    assert (verdict.n_treated, verdict.n_control, verdict.n_missing) == (60, 0, 60)
+
+
+def test_patients_are_counted_where_a_marker_has_one_value(trial: Trial) -> None:
+    """Counts do not wait for a fit."""
+    cohort = trial(change=lambda f: f.assign(m1=1.0), n=120)
+    (verdict,) = assess(cohort, ["m1"], curves=False)
+    assert (verdict.n_treated, verdict.n_control, verdict.n_missing) == (60, 60, 0)
+    event = (cohort.outcomes["os"].event).sum()
+    assert verdict.events_treated + verdict.events_control == event
+
+
+def test_lonely_strata_of_a_response_stop_nothing(trial: Trial, declared: Declared) -> None:
+    """One patient in a stratum has no contrast; small strata are taken together."""
+    study = declared()
+    del study["columns"]["months"]
+    levels = ["a", "b", "c", "d", "e"]
+    study["columns"]["site"] = {"role": "stratum", "kind": "categorical", "levels": levels}
+    study["endpoints"] = {
+        "response": {"type": "response", "column": "died", "positive": ["1"], "negative": ["0"],
+                     "primary": True}
+    }  # fmt: skip
+
+    def sites(frame: pd.DataFrame) -> pd.DataFrame:
+        site = np.array(["a", "b"])[np.arange(len(frame)) % 2]
+        site[:3] = ["c", "d", "e"]
+        return frame.drop(columns="months").assign(site=site)
+
+    cohort = trial(study, sites, n=200)
+    (verdict,) = assess(cohort, ["m1"], curves=False)
+    assert verdict.ratio is not None
+    assert verdict.n_treated + verdict.n_control == 200
+    strata = analysis_set(cohort, "m1", "response").strata
+    assert strata is not None
+    assert len(np.unique(strata)) == 2  # three patients alone join the smaller of two sites
+
+
+def test_proportionality_is_looked_at_in_one_arm_too(trial: Trial, declared: Declared) -> None:
+    """A marker whose hazard ratio turns with time: found, and the wording keeps to the scale."""
+    study = declared(single_arm="control")
+    del study["columns"]["arm"]
+
+    def turning(frame: pd.DataFrame) -> pd.DataFrame:
+        z, base = frame["m1"].to_numpy(), np.random.default_rng(5).exponential(size=len(frame))
+        early = 1.3 * z
+        needed = base * np.exp(-early)
+        time = np.where(needed < 0.4, needed, 0.4 + (base - 0.4 * np.exp(early)) * np.exp(1.0 * z))
+        frame = frame.assign(months=np.clip(time, 1e-3, 5.0), died=(time < 5.0).astype(int))
+        return frame.drop(columns="arm").assign(died=lambda f: f["died"].astype(str))
+
+    (verdict,) = assess(trial(study, turning, n=400), ["m1"], curves=False)
+    assert verdict.ph_p is not None
+    assert verdict.ph_p < 0.001
+    assert "Hazards are not proportional" in verdict.sentence
+    (plain,) = assess(
+        trial(study, lambda f: f.drop(columns="arm"), n=400, prognostic=0.5), ["m1"], curves=False
+    )
+    assert plain.ph_p is not None
+
+
+def test_an_observational_claim_shows_its_overlap(trial: Trial, declared: Declared) -> None:
+    """And its weighted ratio; the absolute scale says that nothing was adjusted for there."""
+    study = declared()
+    study["columns"]["arm"]["randomised"] = False
+    (verdict,) = assess(trial(study, n=300, seed=1, predictive=-0.9), ["m1"], curves=False)
+    assert verdict.claimed
+    assert re.search(r"100% of patients have a propensity .* weighted by it the ratio is 0\.\d",
+                     verdict.sentence)  # fmt: skip
+    assert "On the absolute scale, without adjustment, the arms' difference" in verdict.sentence
+    assert verdict.flag == ""
+
+
+def test_the_middle_half_of_a_marker_is_told_on_the_absolute_scale(trial: Trial) -> None:
+    """Between its quartiles: the slope times their distance."""
+    (verdict,) = assess(trial(n=200, seed=1, predictive=-0.9), ["m1"], curves=False)
+    effect = verdict.absolute_effects[0]
+    assert f"upper quartile by {effect.quartiles:+.2f}" in verdict.sentence
+
+
+def test_who_is_left_out_is_told_by_number(trial: Trial) -> None:
+    """Three of 60 are not 1%."""
+
+    def outliers(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.sort_values("arm").reset_index(drop=True)
+        frame.loc[[0, 2, 4], "m1"] = [6.0, 7.0, 6.5]
+        frame.loc[[0, 2, 4], "months"] = [0.01, 0.02, 0.015]
+        frame.loc[[0, 2, 4], "died"] = "1"
+        return frame
+
+    (verdict,) = assess(trial(change=outliers, n=60, seed=0), ["m1"], curves=False)
+    assert "rests on the 3 most influential of 60 patients" in verdict.reason

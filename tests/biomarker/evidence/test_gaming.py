@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,113 @@ def test_a_limit_past_one_markers_patients_leaves_the_others_alone(
     study["endpoints"]["os"]["tau"] = 1.9
     with pytest.raises(UsageError, match=r"tau of endpoint 'os' must be at most about \d\.\d,"):
         assess(trial(study, n=120, seed=1))
+
+
+def tied(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole months, so that many patients are alike in their outcome; no id."""
+    frame["months"] = np.ceil(frame["months"] * 3)
+    return frame.drop(columns="pid")
+
+
+def test_without_ids_the_order_of_rows_changes_nothing(trial: Trial, declared: Declared) -> None:
+    """Patients alike in their outcome are told apart by what else is known, not by their row."""
+    study = declared()
+    del study["columns"]["pid"]
+    plain = trial(study, tied, n=60, seed=72, prognostic=0.45)
+    first = assess(plain, ["m1"], curves=False)
+    for state in range(6):
+        mixed = trial(
+            study,
+            lambda f, state=state: tied(f).sample(frac=1.0, random_state=state),
+            n=60,
+            seed=72,
+            prognostic=0.45,
+        )
+        assert dataset_digest(mixed) == first.dataset
+        (other,) = assess(mixed, ["m1"], curves=False)
+        assert other.p_interaction == first[0].p_interaction
+        assert other.p_prognostic == first[0].p_prognostic
+
+
+def test_pooling_three_arms_another_way_is_no_new_dataset(trial: Trial, declared: Declared) -> None:
+    """A hypothesis about the new comparison comes after a look at these patients."""
+    study = declared()
+    study["columns"]["arm"] |= {"levels": ["placebo", "drug", "both"]}
+
+    def three(frame: pd.DataFrame) -> pd.DataFrame:
+        more = (frame["arm"] == "drug") & (np.arange(len(frame)) % 3 == 0)
+        return frame.assign(arm=np.where(more, "both", frame["arm"]))
+
+    first = assess(trial(study, three, n=300, seed=1, predictive=-0.9), ["m1"], curves=False)
+    study["columns"]["arm"]["control"] = ["placebo", "both"]
+    study["hypotheses"] = claim()
+    later = trial(study, three, n=300, seed=1, predictive=-0.9)
+    again = assess(later, ["m1"], ledger=first.ledger, curves=False)
+    assert again.dataset == first.dataset
+    assert not again[0].confirmatory
+
+
+def test_a_level_loosened_after_the_look_confirms_nothing(trial: Trial, declared: Declared) -> None:
+    """The level is written down with the hypothesis; a stricter one later is no harm."""
+    cohort = trial(declared(hypotheses=claim()), n=300, seed=1, predictive=-0.9)
+    first = assess(cohort, ["m1"], 0.01, curves=False)
+    loose = assess(cohort, ["m1"], 0.10, first.ledger, curves=False)
+    assert loose[0].claimed
+    assert not loose[0].confirmatory
+    assert "to be judged at alpha 0.01" in loose[0].sentence
+    assert assess(cohort, ["m1"], 0.005, first.ledger, curves=False)[0].confirmatory
+
+
+def test_a_hypothesis_refuted_the_other_way_keeps_the_gate_shut(
+    trial: Trial, declared: Declared
+) -> None:
+    """Significant against what was foretold confirms nothing, so nothing explored is claimed."""
+
+    def second(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(m3=frame["m1"] + 0.1 * np.random.default_rng(2).normal(size=300))
+
+    for direction, opened in (("higher_is_worse", False), ("higher_is_better", True)):
+        study = declared(hypotheses=claim(direction=direction))
+        study["columns"]["m3"] = {"role": "marker", "kind": "continuous"}
+        cohort = trial(study, second, n=300, seed=1, predictive=-0.9)
+        explored = next(v for v in assess(cohort, curves=False) if v.marker == "m3")
+        assert explored.claimed == opened
+        assert ("was not confirmed" in explored.reason) != opened
+
+
+def test_a_prognosis_against_its_hypothesis_says_so(trial: Trial, declared: Declared) -> None:
+    """A higher hazard where a better outcome was foretold."""
+    study = declared(hypotheses=claim(claim="prognostic", direction="higher_is_better"))
+    cohort = trial(study, n=300, seed=1, prognostic=0.8)
+    (verdict,) = assess(cohort, ["m1"], curves=False)
+    assert verdict.verdict == "prognostic"
+    assert "association named the other direction" in verdict.sentence
+
+
+def test_a_long_ledger_is_met_with_more_draws(trial: Trial) -> None:
+    """A true interaction after 80 other tests: 999 draws could not go below 81 in 1,000."""
+    cohort = trial(n=200, seed=1, predictive=-1.5)
+    first = assess(cohort, ["m2"], curves=False)
+    row = next(r for r in first.ledger if r.kind == "test" and r.family == "interaction")
+    noise = np.random.default_rng(0).uniform(0.05, 1.0, 80)
+    others = [replace(row, specification=f"other {k}", p=float(p)) for k, p in enumerate(noise)]
+    (verdict,) = assess(cohort, ["m1"], ledger=first.ledger.append(others), curves=False)
+    assert verdict.n_draws > 3999
+    assert verdict.p_adjusted is not None
+    assert verdict.p_adjusted < 0.05
+    assert verdict.claimed
+
+
+def test_a_dataset_s_seed_is_the_one_reported(trial: Trial) -> None:
+    """Asking again with another seed reports the seed that made the numbers."""
+    first = assess(trial(n=80), ["m1"], random_state=3, curves=False)
+    again = assess(trial(n=80), ["m1"], ledger=first.ledger, random_state=7, curves=False)
+    assert again[0].seed == 3
+    assert again[0].p_interaction == first[0].p_interaction
+
+
+@pytest.mark.parametrize(("alpha", "seed", "words"), [(1e-6, 0, "alpha"), (0.05, -1, "random")])
+def test_what_cannot_be_drawn_is_refused(trial: Trial, alpha: float, seed: int, words: str) -> None:
+    """A level below what redrawn outcomes can tell, a seed that is none."""
+    with pytest.raises(UsageError, match=words):
+        assess(trial(n=60), ["m1"], alpha, random_state=seed)

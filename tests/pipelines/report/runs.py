@@ -218,8 +218,8 @@ def assessed_run(n: int = 120, **names: str) -> StudyRun:
     return replace(run, evidence=assessed(run.cohort))
 
 
-def assessed(cohort: Cohort) -> Evidence:
+def assessed(cohort: Cohort, alpha: float = 0.05) -> Evidence:
     """An assessment as the store would have counted it, had this been the dataset's first."""
-    result = assess(cohort)
+    result = assess(cohort, alpha=alpha)
     n_tests = len(result.ledger.tests(result.dataset))
-    return with_looks(Evidence(cohort, result, 0.05, 0, n_tests, n_tests, n_tests))
+    return with_looks(Evidence(cohort, result, alpha, 0, n_tests, n_tests, n_tests))

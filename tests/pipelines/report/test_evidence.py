@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from biomarker import Cohort
+from biomarker import Cohort, Study
 from biomarker.evidence.verdict import Verdict
 from pipelines.evidence import Evidence
 from pipelines.evidence_text import evidence_text, p_words, ratio_words
@@ -16,7 +16,7 @@ from pipelines.report import render_evidence, render_report, report_figures
 from pipelines.report.words import labelled, significant
 from pipelines.results import StudyRun
 from pipelines.summary import summarise
-from tests.pipelines.report.runs import assessed, assessed_run, small_run
+from tests.pipelines.report.runs import assessed, assessed_run, frame, small_run, study
 from tests.pipelines.report.test_report import HOSTILE, Reader
 
 WORD = "predictive"
@@ -280,3 +280,28 @@ def test_predictions_of_patients_are_in_no_record() -> None:
     assert "predictions" not in kept
     assert len(kept["groups"]["observed"]) == len(looks.benefits[0].groups.observed)
     assert kept["c_for_benefit"]["value"] == looks.benefits[0].c_for_benefit.value
+
+
+def test_a_cause_specific_hazard_is_told_as_a_hazard() -> None:
+    """Events and not responses, lower is better, milestones shown: in every table and figure."""
+    run = small_run()
+    declared = study().to_dict()
+    declared["endpoints"]["os"]["competing"] = True
+    cohort = Cohort.from_frame(frame(120, 0.9, "vegf", "papillary"), Study.from_dict(declared))
+    run = replace(run, cohort=cohort, summary=summarise(cohort), evidence=assessed(cohort))
+    said = Reader(section(render_report(run))).text
+    survival = said[: said.index("Objective response: one verdict")]
+    assert "Ratio of cause-specific hazard ratios" in survival
+    assert "Events/patients, treated v control" in survival
+    assert "left of it the treated do relatively better" in survival
+    assert "Missing: with the event" in survival
+    assert "odds" not in survival[: survival.index("Missing: with the event")]
+
+
+def test_intervals_are_named_by_their_level() -> None:
+    """At alpha .01 nothing in the section is called 95%."""
+    run = small_run()
+    found = assessed(run.cohort, alpha=0.01)
+    said = Reader(section(render_report(replace(run, evidence=found)))).text
+    assert "99% interval" in said
+    assert "95%" not in said
