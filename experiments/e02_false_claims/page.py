@@ -18,6 +18,7 @@ _TITLES = {
     "5": "Row 5: the best cut-point of an interaction",
     "6": "Row 6: a prognostic marker, and treatment that works for everybody alike",
     "response": "Row 6 for a binary response: odds ratios of 2 per SD, and of treatment",
+    "bends": "Row 6 for a lognormal marker that acts by its logarithm and is entered as it is",
     "again": "Cells of row 6 run once more, with 20,000 cohorts and a seed written beforehand",
     "7": "Row 7: significant in one subgroup only",
     "8": "Row 8: many correlated markers",

@@ -21,14 +21,17 @@ JUDGED = ("claims", "calibrated p < .05")
 
 
 def again(kept: Callable[[str], list[Row]], workers: int) -> list[Row]:
-    """Give cells of row 6 outside a 6.0% limit 20,000 fresh cohorts, and 5.5%."""
-    cells, measure = PARTS["claims"]
-    outside = {
-        row["design"] for row in kept("claims") if not row["passed"] and row["measure"] in JUDGED
-    }
-    found = []
-    for design in cells():
-        if repr(design) in outside:
+    """Give cells of row 6 outside a 6.0% limit 20,000 fresh cohorts, and 5.5%; once each."""
+    found = kept("again")
+    done = {row["design"] for row in found}
+    for part in ("claims", "responses"):
+        cells, measure = PARTS[part]
+        outside = {
+            row["design"] for row in kept(part) if not row["passed"] and row["measure"] in JUDGED
+        }
+        for design in cells():
+            if repr(design) not in outside - done:
+                continue
             for row in measure(design, 20_000, workers, SEED_AGAIN):
                 if row["measure"] in JUDGED:
                     least = 0.0 if row["measure"] == "claims" else 0.035

@@ -38,7 +38,7 @@ class Design:
         Share of patients with an event.
     treatment : float
         Hazard ratio of treatment, the same for everybody unless ``ratio`` differs from 1.
-    markers : tuple of {"normal", "lognormal", "binary"}
+    markers : tuple of {"normal", "lognormal", "binary", "lognormal, acting by its logarithm"}
         The first one is prognostic.
     correlation : float
         Between any two markers' normal scores.
@@ -85,7 +85,7 @@ def _markers(design: Design, rng: np.random.Generator, n: int) -> Floats:
     columns = []
     for j, kind in enumerate(design.markers):
         z = score[:, j]
-        if kind == "lognormal":
+        if kind.startswith("lognormal"):
             z = np.exp(z)
         elif kind == "binary":
             z = (z < -0.8416212335729143).astype(np.float64)  # a fifth of patients
@@ -97,6 +97,8 @@ def _standard(design: Design, first: Floats) -> Floats:
     """The first marker in population SD."""
     if design.markers[0] == "lognormal":
         return np.asarray((first - _MEAN) / _SD)
+    if design.markers[0] == "lognormal, acting by its logarithm":
+        return np.asarray(np.log(first))
     if design.markers[0] == "binary":
         return np.asarray((first - _SHARE) / math.sqrt(_SHARE * (1.0 - _SHARE)))
     return first
