@@ -154,7 +154,7 @@ def check_choices(alpha: float, random_state: int | None = None) -> None:
             "cannot tell smaller p-values apart."
         )
     if random_state is not None and random_state < 0:
-        raise UsageError(f"random_state must be at least 0; got {random_state}.")
+        raise UsageError(f"seed (random_state) must be at least 0; got {random_state}.")
 
 
 def _design(cohort: Cohort) -> Design:

@@ -153,10 +153,17 @@ def _check_arms(data: AnalysisSet) -> None:
                 f"{data.outcome.name} must differ between patients of an arm; all "
                 f"{len(event)} {name} patient(s) responded."
             )
-        if np.all(np.ptp(data.marker_columns[here], axis=0) == 0):
+        still = np.ptp(data.marker_columns[here], axis=0) == 0
+        if still.all():
             raise NotEstimableError(
                 f"{data.marker} must vary in each arm; all {len(event)} {name} patient(s) have one "
                 "value."
+            )
+        if still.any():
+            level = (*data.other_contrasts, data.contrast)[int(still.argmax())].split(" vs ")[0]
+            raise NotEstimableError(
+                f"{data.marker} must have every level in each arm; got no {name} patient with "
+                f"{level!r}. Merge levels."
             )
 
 

@@ -121,10 +121,14 @@ class FirthOddsRegression(OddsRegression):
         begun = None if start is None else np.concatenate([np.zeros(k), start])
         found = fit_firth_log_odds(design, self.y[None, :], some, begun)
         if not found.converged[0]:
-            dependent = np.linalg.matrix_rank(design) < design.shape[1]
-            found_instead = "dependent columns" if dependent else "a fit that does not settle"
+            if np.linalg.matrix_rank(design) < design.shape[1]:
+                raise NotEstimableError(
+                    f"X must have independent columns; got dependent ones in {len(X)} patient(s)."
+                )
             raise NotEstimableError(
-                f"X must have independent columns; got {found_instead} in {len(X)} patient(s)."
+                f"{design.shape[1]} columns must have one best fit; it does not settle in {len(X)} "
+                f"patient(s), {int(self.y.sum())} of them responders. Merge small levels or drop "
+                "covariates."
             )
         covariance = np.linalg.inv(found.information[0])[k:, k:]
         return Fit(found.coefficients[0, k:], covariance, float(found.log_likelihood[0]))

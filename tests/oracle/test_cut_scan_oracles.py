@@ -24,8 +24,7 @@ def planned(n: int, time: np.ndarray, marker: np.ndarray) -> CutDesign:
         marker="m", outcome=outcome, rows=np.arange(n), places=np.arange(n), n_rows=n, y=y,
         arm=None,
         marker_columns=marker[:, None], covariates=np.empty((n, 0)), strata=None,
-        contrast="per unit", graded=True, n_missing=0, missing_treated=0, missing_control=0,
-        missing_differs=False,
+        contrast="per unit", graded=True, missing_differs=False,
     )  # fmt: skip
     cuts = candidate_cuts(marker, np.zeros(n, dtype=np.int64), 0.1, 0.9, n, 1)
     return CutDesign("prognostic", data, HazardRegression(y), np.empty((n, 0)), marker, cuts, 1)
