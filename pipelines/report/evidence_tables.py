@@ -149,16 +149,13 @@ def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: b
     for v in verdicts:
         found = v.detectable_ratio_80
         error = "" if v.monte_carlo_error is None else f" ± {v.monte_carlo_error:.4f}"
-        two = (
-            "–" if found is None else f"{significant(found)} or {significant(1 / found)}",
-            p_words(v.ph_p),
-            p_words(v.p_asymptotic),
-            p_words(v.p_spline),
-        )
+        detectable = "–" if found is None else f"{significant(found)} or {significant(1 / found)}"
         rows.append(
             (
                 labels[v.marker],
-                *(() if one_arm else two),
+                *(() if one_arm else (detectable,)),
+                p_words(v.ph_p),
+                *(() if one_arm else (p_words(v.p_asymptotic), p_words(v.p_spline))),
                 p_words(v.p_bend),
                 f"{v.n_draws:,}{error}",
                 p_words(v.p_false_discovery),
@@ -169,16 +166,9 @@ def checks_table(verdicts: Sequence[Verdict], labels: dict[str, str], one_arm: b
         "Beside the verdict: these numbers create and upgrade no verdict.",
         (
             "Marker",
-            *(
-                ()
-                if one_arm
-                else (
-                    "Ratio detectable with 80% power",
-                    "Proportionality p",
-                    "Asymptotic p",
-                    "Interaction along a curve, p",
-                )
-            ),
+            *(() if one_arm else ("Ratio detectable with 80% power",)),
+            "Proportionality p",
+            *(() if one_arm else ("Asymptotic p", "Interaction along a curve, p")),
             "Curve against line, p",
             "Redrawn outcomes (error of p)",
             "False discovery rate",
