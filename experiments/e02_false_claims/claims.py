@@ -299,12 +299,14 @@ def coverage(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Ro
 # -- where hazards are not proportional ------------------------------------------------------------
 
 
-def one_shape(design: Design, b: int, seed: int) -> tuple[bool, bool, bool]:
-    """Claimed; proportionality doubted; the wording kept to the hazard-ratio scale."""
+def one_shape(design: Design, b: int, seed: int) -> tuple[bool, bool, bool, bool]:
+    """Claimed; proportionality doubted; the wording limited for it; the scale named."""
     drawn = draw(design, spawn(seed, "shape", repr(design), b))
     verdict = assess(cohort_of(design, drawn), ["m0"], ALPHA, random_state=b, curves=False)[0]
     doubted = verdict.ph_p is not None and verdict.ph_p < ALPHA
-    return verdict.claimed, doubted, "hazards are not proportional" in verdict.sentence.lower()
+    said = verdict.sentence.lower()
+    limited, named = "hazards are not proportional" in said, "on the hazard-ratio scale" in said
+    return verdict.claimed, doubted, limited, named
 
 
 def curved() -> list[Design]:
@@ -319,9 +321,14 @@ def shapes(design: Design, n_cohorts: int, workers: int, seed: int) -> list[Row]
     """Claims are reported without a limit; the check must fire and the words must follow it."""
     found = np.array(replicates(one_shape, design, n_cohorts, workers, seed))
     cell = {"shape": design.shape, "n": design.n, "events": design.events}
-    doubted = found[:, 1]
+    claimed, doubted = found[:, 0], found[:, 1]
     return [
-        rate_row("shapes", cell, "claims", int(found[:, 0].sum()), len(found), "reported"),
+        rate_row("shapes", cell, "claims", int(claimed.sum()), len(found), "reported"),
+        rate_row("shapes", cell, "scale named where claimed",
+                 int((found[:, 3] & claimed).sum()), int(claimed.sum()), "always",
+                 lambda s: s == 1.0),
+        rate_row("shapes", cell, "doubted where claimed",
+                 int((doubted & claimed).sum()), int(claimed.sum()), "reported"),
         rate_row("shapes", cell, "proportionality doubted", int(doubted.sum()), len(found),
                  "at least 80%", lambda s: s >= 0.8),
         rate_row("shapes", cell, "limited wording where doubted",
