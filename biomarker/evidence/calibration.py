@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -350,8 +351,11 @@ def profile_interval(question: Nested, column: int, critical: float) -> tuple[fl
     profile = question.regression.held(question.X, column, question.fit.coefficients)
     top = question.fit.log_likelihood
 
+    # Far out a climb may or may not arrive, depending on where it began: each value is asked once.
+    @cache
     def excess(value: float) -> float:
-        return 2.0 * (top - profile(value)) - critical
+        found = 2.0 * (top - profile(value)) - critical
+        return min(found, 0.0) if value == centre else found
 
     ends = []
     for sign in (-1.0, 1.0):

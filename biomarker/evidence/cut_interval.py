@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -253,6 +254,7 @@ def log_ratio_at(
     width = math.sqrt(float(fit.covariance[column, column]))
     profile = regression.held(X, column, fit.coefficients)
 
+    @cache
     def root(value: float) -> float:
         fall = max(0.0, 2.0 * (fit.log_likelihood - profile(value)))
         return math.copysign(math.sqrt(fall), centre - value)

@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from biomarker.evidence import assess
 from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.interaction import interaction_test
 from biomarker.resampling import spawn
 from experiments.e02_false_claims.claims import (
     judge,
@@ -151,3 +152,17 @@ def test_crossing_hazards_are_noticed_and_worded():
     found = np.array([one_shape(design, b, 0) for b in range(8)])
     assert found[:, 1].mean() >= 0.8
     assert np.array_equal(found[:, 1], found[:, 2])
+
+
+def test_a_profile_that_breaks_off_far_out_still_gives_an_interval() -> None:
+    """Eight responders among 60, separated: climbs far out arrive or not, by where they begin.
+
+    The search met one end twice with different heights and stopped with SciPy's error.
+    """
+    design = Design(60, 0.2, 3.0, ("lognormal",), shape="response")
+    drawn = draw(design, spawn(906_020, "row 6", repr(design), 261))
+    (data,) = analysis_sets(design, drawn)
+    test = interaction_test(data, seed=261)
+    assert test.question.penalised
+    assert test.p < 0.05
+    assert 1.0 < test.low < test.ratio < 1e6 < test.high
