@@ -152,15 +152,10 @@ def absolute_effect(
         name = "response"
     else:
         limit = _limit(data, measure, at)
+    data.check_outcomes()
     slopes, variances = [], []
     for side in (1.0, 0.0):
         here = data.arm == side
-        event = data.event[here]
-        if not event.any() or (name == "response" and event.all()):
-            raise NotEstimableError(
-                f"{data.outcome.name} must have events in each arm for an interval on the absolute "
-                "scale; got an arm without, or of responders alone."
-            )
         target = (
             np.asarray(data.y[here], dtype=np.float64)
             if name == "response"

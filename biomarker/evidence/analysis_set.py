@@ -20,6 +20,7 @@ Bools = npt.NDArray[np.bool_]
 
 _MISSINGNESS_ALPHA = 0.05
 _SMALL_STRATUM = 5
+_SIDES = ((0.0, "control"), (1.0, "treated"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,54 @@ class AnalysisSet:
     def df(self) -> int:
         """Columns the marker takes."""
         return self.marker_columns.shape[1]
+
+    def check_outcomes(self) -> None:
+        """Refuse two arms of which one tells nothing, whatever a penalty or a formula says of it.
+
+        Raises
+        ------
+        NotEstimableError
+            If an arm has no event, or no response, or responders alone.
+        """
+        assert self.arm is not None
+        for side, name in _SIDES:
+            event = self.event[self.arm == side]
+            if not event.any():
+                what = "an event" if self.kind == "survival" else "a response"
+                raise NotEstimableError(
+                    f"{self.outcome.name} must have {what} in each arm; got none among "
+                    f"{len(event)} {name} patient(s)."
+                )
+            if self.kind == "response" and event.all():
+                raise NotEstimableError(
+                    f"{self.outcome.name} must differ between patients of an arm; all "
+                    f"{len(event)} {name} patient(s) responded."
+                )
+
+    def check_marker(self) -> None:
+        """Refuse a marker that one of two arms cannot tell apart.
+
+        Raises
+        ------
+        NotEstimableError
+            If the marker has one value in an arm, or an arm lacks one of its levels.
+        """
+        assert self.arm is not None
+        for side, name in _SIDES:
+            columns = self.marker_columns[self.arm == side]
+            still = np.ptp(columns, axis=0) == 0
+            if still.all():
+                raise NotEstimableError(
+                    f"{self.marker} must vary in each arm; all {len(columns)} {name} patient(s) "
+                    "have one value."
+                )
+            if still.any():
+                names = (*self.other_contrasts, self.contrast)
+                level = names[int(still.argmax())].split(" vs ")[0]
+                raise NotEstimableError(
+                    f"{self.marker} must have every level in each arm; got no {name} patient with "
+                    f"{level!r}. Merge levels."
+                )
 
     def where(self, keep: Bools) -> AnalysisSet:
         """The same columns for some of the patients."""

@@ -270,13 +270,10 @@ def _told_apart(questions: Sequence[Nested], draws: Floats, level: float) -> boo
 
     Either so many draws lie beyond the data's ratio that it cannot be so rare, or p is far below.
     """
-    error = math.sqrt(level * (1.0 - level) / len(draws))
-    for j, question in enumerate(questions):
-        beyond = int(np.count_nonzero(draws[:, j] >= question.likelihood_ratio))
-        p = (1 + beyond) / (len(draws) + 1)
-        if beyond < _RESOLVED and not p < level - _CLEAR * error:
-            return False
-    return True
+    far_below = level - _CLEAR * math.sqrt(level * (1.0 - level) / len(draws))
+    common = (1 + _RESOLVED) / (len(draws) + 1)
+    found = (calibrated_p(q.likelihood_ratio, draws[:, j]) for j, q in enumerate(questions))
+    return all(p < far_below or p >= common for p in found)
 
 
 def surely_quiet(

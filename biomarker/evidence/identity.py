@@ -18,6 +18,7 @@ Ints = npt.NDArray[np.int64]
 
 _KNOWN: WeakKeyDictionary[Cohort, dict[str, str]] = WeakKeyDictionary()
 _LINES: WeakKeyDictionary[Cohort, list[str]] = WeakKeyDictionary()
+_PLACES: WeakKeyDictionary[Cohort, Ints] = WeakKeyDictionary()
 
 
 def _outcomes(cohort: Cohort) -> list[str]:
@@ -99,6 +100,8 @@ def places(cohort: Cohort) -> Ints:
     Where outcomes stand in for ids, patients alike in them are told apart by what else the file
     says of them; those alike in everything can change places without changing a number.
     """
+    if cohort in _PLACES:
+        return _PLACES[cohort]
     lines: list[Any] = _lines(cohort)
     if cohort.study.id_column is None:
         values = [cohort.columns[name].values.tolist() for name in sorted(cohort.columns)]
@@ -106,4 +109,6 @@ def places(cohort: Cohort) -> Ints:
     order = np.array(sorted(range(cohort.n_rows), key=lines.__getitem__), dtype=np.int64)
     found = np.empty(cohort.n_rows, dtype=np.int64)
     found[order] = np.arange(cohort.n_rows)
+    found.setflags(write=False)
+    _PLACES[cohort] = found
     return found

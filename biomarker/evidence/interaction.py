@@ -130,41 +130,11 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
         If a fit has no finite maximum.
     """
     null, tested = interaction_columns(data, data.marker_columns, adjust_arm)
-    _check_arms(data)
+    data.check_outcomes()
+    data.check_marker()
     X = np.column_stack([null, tested])
     regression, bent = regression_of(data), own_curve(data, null.shape[1])
     return Nested.ask(regression, X, null.shape[1], data.places, data.n_rows, bent)
-
-
-def _check_arms(data: AnalysisSet) -> None:
-    """Refuse where an arm tells nothing of the marker's effect in it, whatever a penalty says."""
-    assert data.arm is not None
-    for side, name in ((0.0, "control"), (1.0, "treated")):
-        here = data.arm == side
-        event = data.event[here]
-        if not event.any():
-            what = "an event" if data.kind == "survival" else "a response"
-            raise NotEstimableError(
-                f"{data.outcome.name} must have {what} in each arm; got none among {len(event)} "
-                f"{name} patient(s)."
-            )
-        if data.kind == "response" and event.all():
-            raise NotEstimableError(
-                f"{data.outcome.name} must differ between patients of an arm; all "
-                f"{len(event)} {name} patient(s) responded."
-            )
-        still = np.ptp(data.marker_columns[here], axis=0) == 0
-        if still.all():
-            raise NotEstimableError(
-                f"{data.marker} must vary in each arm; all {len(event)} {name} patient(s) have one "
-                "value."
-            )
-        if still.any():
-            level = (*data.other_contrasts, data.contrast)[int(still.argmax())].split(" vs ")[0]
-            raise NotEstimableError(
-                f"{data.marker} must have every level in each arm; got no {name} patient with "
-                f"{level!r}. Merge levels."
-            )
 
 
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:

@@ -18,8 +18,13 @@ def write_page(rows: list[Row], bounds: list[Row], out: Path) -> None:
     _plot(rows, out / "power.svg")
 
 
-def _of(rows: list[Row], name: str, measure: str) -> Row | None:
-    return next((r for r in rows if r["cell"]["name"] == name and r["measure"] == measure), None)
+def _found(rows: list[Row], name: str, measure: str) -> list[Row]:
+    return [r for r in rows if r["cell"]["name"] == name and r["measure"] == measure]
+
+
+def _of(rows: list[Row], name: str, measure: str) -> Row:
+    (row,) = _found(rows, name, measure)
+    return row
 
 
 def _names(rows: list[Row], part: str) -> list[str]:
@@ -28,9 +33,7 @@ def _names(rows: list[Row], part: str) -> list[str]:
     )
 
 
-def _share(row: Row | None) -> str:
-    if row is None:
-        return "0"
+def _share(row: Row) -> str:
     return f"{100 * row['value']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
 
@@ -54,17 +57,17 @@ def _page(rows: list[Row]) -> list[str]:
     ]
     for name in _names(rows, "power"):
         gap = _of(rows, name, "procedure minus reference")
-        assert gap is not None
         cell = gap["cell"]
         lost = [
-            _of(rows, name, f"withheld: {rule}") for rule in ("calibrated p", "influence", "ranks")
+            _found(rows, name, f"withheld: {rule}")
+            for rule in ("calibrated p", "influence", "ranks")
         ]
         lines.append(
             f"| {cell['marker']} | {cell['n']} | {cell['events']:.0f} | {cell['ratio']:.3f} "
             f"| {100 * cell['formula_power']:.1f} "
             f"| {_share(_of(rows, name, 'power of the reference'))} "
             f"| {_share(_of(rows, name, 'claim rate of the procedure'))} | {_share(gap)} | "
-            + " | ".join("0" if r is None else f"{100 * r['value']:.1f}" for r in lost)
+            + " | ".join(f"{100 * r[0]['value']:.1f}" if r else "0" for r in lost)
             + f" | {'yes' if gap['passed'] else 'NO'} |"
         )
     lines += [
@@ -76,7 +79,6 @@ def _page(rows: list[Row]) -> list[str]:
     ]
     for name in _names(rows, "control"):
         row = _of(rows, name, "claim rate of the procedure")
-        assert row is not None
         cell = row["cell"]
         lines.append(
             f"| {cell['n']} | {cell['events']:.0f} | {100 * cell['analytic_power']:.1f} "
@@ -101,8 +103,6 @@ def _bound(rows: list[Row]) -> list[str]:
     for name in _names(rows, "power"):
         whole = _of(rows, name, "exact test of everybody")
         part = _of(rows, name, "exact test without the furthest")
-        assert whole is not None
-        assert part is not None
         cell = whole["cell"]
         lines.append(
             f"| {cell['marker']} | {cell['n']} | {cell['ratio']:.3f} | {cell['weight']:.0%} "
@@ -125,9 +125,6 @@ def _plot(rows: list[Row], file: Path) -> None:
             seen = _of(rows, name, "claim rate of the procedure")
             known = _of(rows, name, "power of the reference")
             gap = _of(rows, name, "procedure minus reference")
-            assert seen is not None
-            assert known is not None
-            assert gap is not None
             x, y = 100 * known["value"], 100 * seen["value"]
             ends = [x + 100 * gap["low"], x + 100 * gap["high"]]
             colour = _COLOURS[seen["cell"]["marker"]]

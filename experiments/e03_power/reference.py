@@ -7,8 +7,9 @@ knew the true null could use, and nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +37,13 @@ def likelihood_ratios(trials: Trials) -> Floats:
     Where the likelihood rises without end the value is its limit to rounding.
     """
     size = max(1, _CELLS // trials.arm.shape[1])
-    parts = [_ratios(_some(trials, k, k + size)) for k in range(0, len(trials.arm), size)]
-    return np.concatenate(parts)
+    cuts = [slice(k, k + size) for k in range(0, len(trials.arm), size)]
+    return np.concatenate([_ratios(_every(trials, lambda part, c=cut: part[c])) for cut in cuts])
 
 
-def _some(trials: Trials, begin: int, end: int) -> Trials:
-    kept = slice(begin, end)
-    return Trials(trials.arm[kept], trials.marker[kept], trials.time[kept], trials.event[kept])
+def _every(trials: Trials, take: Callable[[Any], Any]) -> Trials:
+    """The same of every array of the trials."""
+    return Trials(*(take(part) for part in (trials.arm, trials.marker, trials.time, trials.event)))
 
 
 def _ratios(trials: Trials) -> Floats:
@@ -131,11 +132,7 @@ def without_extremes(trials: Trials, n_out: int) -> Trials:
     """
     far = np.abs(trials.marker - trials.marker.mean(axis=1, keepdims=True))
     keep = np.sort(np.argsort(-far, axis=1)[:, n_out:], axis=1)
-    arm, marker, time, event = (
-        np.take_along_axis(part, keep, axis=1)
-        for part in (trials.arm, trials.marker, trials.time, trials.event)
-    )
-    return Trials(arm, marker, time, event)
+    return _every(trials, lambda part: np.take_along_axis(part, keep, axis=1))
 
 
 def weight_of_extremes(trials: Trials, n_out: int) -> float:

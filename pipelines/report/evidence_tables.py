@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from biomarker.evidence.absolute import AbsoluteEffect
 from biomarker.evidence.sentences import level_words
 from biomarker.evidence.verdict import Verdict, of_hazards
 from pipelines.evidence_text import VERDICTS, p_words, ratio_words
@@ -104,14 +103,14 @@ def absolute_table(verdicts: Sequence[Verdict], labels: dict[str, str], unit: st
                 factor, what = 1.0, f"mean time up to {time_words(effect.at, unit)}, {unit}"
             elif effect.measure == "survival":
                 what = f"share event-free at {time_words(effect.at, unit)}, points"
-            ends = (effect.value, effect.low, effect.high)
-            value, low, high = (significant(factor * end) for end in ends)
+            quartiles = (effect.quartiles, effect.quartiles_low, effect.quartiles_high)
             rows.append(
                 (
                     labels[v.marker],
                     what,
-                    f"{value} ({low} to {high}), {effect.contrast}",
-                    _between_quartiles(effect, factor),
+                    f"{_change(factor, effect.value, effect.low, effect.high)}, {effect.contrast}",
+                    # No middle half where the marker has no order.
+                    "–" if math.isnan(effect.quartiles) else _change(factor, *quartiles),
                     p_words(effect.p),
                     f"{v.n_treated:,} v {v.n_control:,}",
                 )
@@ -134,11 +133,8 @@ def absolute_table(verdicts: Sequence[Verdict], labels: dict[str, str], unit: st
     )
 
 
-def _between_quartiles(effect: AbsoluteEffect, factor: float) -> str:
-    """The change over the middle half of the marker; a dash where it has no order."""
-    ends = (effect.quartiles, effect.quartiles_low, effect.quartiles_high)
-    if math.isnan(effect.quartiles):
-        return "–"
+def _change(factor: float, *ends: float) -> str:
+    """A change with its interval, in the unit printed."""
     value, low, high = (significant(factor * end) for end in ends)
     return f"{value} ({low} to {high})"
 
