@@ -66,7 +66,7 @@ class Nested:
     null : Fit
     likelihood_ratio : float
     sampler : Sampler
-        Of the null model, or of a wider one that outcomes are redrawn from.
+        Of the null model, or of the one that outcomes are redrawn from in its place.
     penalised : bool
         Whether the plain likelihood has no finite maximum, so that Firth's serves throughout.
     """
@@ -90,7 +90,7 @@ class Nested:
         n_null: int,
         rows: Ints,
         n_rows: int,
-        wider: Floats | None = None,
+        redrawn: Floats | None = None,
     ) -> Nested:
         """Fit both models; by Firth's penalised likelihood where the plain one is separated.
 
@@ -98,9 +98,9 @@ class Nested:
         ----------
         regression, X, n_null, rows, n_rows
             As above.
-        wider : ndarray, shape (n_patients, n_columns), optional
-            Columns that outcomes are redrawn with, beside the null's: what the null model may have
-            misdrawn. Left out where that fit has no maximum.
+        redrawn : ndarray, shape (n_patients, n_columns), optional
+            Columns that outcomes are redrawn with in place of the null's. They serve where they
+            are more than the null's or fit better, and where their fit has a maximum.
 
         Raises
         ------
@@ -119,12 +119,13 @@ class Nested:
             regression, penalised = penalised_form(regression), True
             fit, null = regression.fit(X), regression.null_fit(X, n_null)
         ratio = max(0.0, 2.0 * (fit.log_likelihood - null.log_likelihood))
-        columns, redrawn = X[:, :n_null], null
-        if wider is not None and wider.shape[1]:
+        columns, source = X[:, :n_null], null
+        if redrawn is not None:
             with contextlib.suppress(NotEstimableError):
-                more = np.column_stack([columns, wider])
-                columns, redrawn = more, regression.fit(more)
-        sampler = regression.sampler(columns, redrawn, rows, n_rows)
+                other = regression.fit(redrawn)
+                if redrawn.shape[1] > n_null or other.log_likelihood > null.log_likelihood:
+                    columns, source = redrawn, other
+        sampler = regression.sampler(columns, source, rows, n_rows)
         return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler, penalised)
 
     @property

@@ -12,11 +12,11 @@ from biomarker.errors import NotEstimableError
 from biomarker.evidence.cut_design import RUNAWAY, CutDesign, independent_columns
 from biomarker.evidence.cut_interval import Alternative, accepted_cuts, corrected_p
 from biomarker.evidence.cut_result import CutSettings
+from biomarker.evidence.splines import mean_ranks
 
 __all__ = [
     "Place",
     "alternative",
-    "mean_ranks",
     "place_threshold",
     "smooth_columns",
     "trend_fits_better",
@@ -37,13 +37,6 @@ class Place:
     low: float = math.nan
     high: float = math.nan
     identified: bool = False
-
-
-def mean_ranks(values: Floats) -> Floats:
-    """Mean ranks, from 0 to 1."""
-    from scipy.stats import rankdata
-
-    return np.asarray((rankdata(values) - 0.5) / len(values), dtype=np.float64)
 
 
 def smooth_columns(design: CutDesign, trend: Floats) -> Floats:

@@ -22,7 +22,6 @@ from biomarker.evidence.cut_interval import (
 from biomarker.evidence.cut_place import (
     Place,
     alternative,
-    mean_ranks,
     place_threshold,
     smooth_columns,
     trend_fits_better,
@@ -31,6 +30,7 @@ from biomarker.evidence.cut_place import (
 from biomarker.evidence.cut_result import CutResult, CutSettings
 from biomarker.evidence.cut_subgroups import SubgroupEffect, subgroup_effects
 from biomarker.evidence.interaction import regression_of
+from biomarker.evidence.splines import mean_ranks
 
 __all__ = ["CutResult", "CutSettings", "SubgroupEffect", "interaction_cut", "prognostic_cut"]
 

@@ -18,7 +18,7 @@ from biomarker.evidence.calibration import (
     profile_interval,
 )
 from biomarker.evidence.regressions import HazardRegression, OddsRegression, Regression
-from biomarker.evidence.splines import own_curve
+from biomarker.evidence.splines import mean_ranks, own_curve
 
 __all__ = [
     "RatioTest",
@@ -117,10 +117,7 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     """Fit the model with and without treatment x marker.
 
     Null columns: declared covariates, covariates x arm where ``adjust_arm`` (an observational
-    comparison), arm, marker. Tested: arm x marker. Outcomes are redrawn with the marker's own
-    effect as a curve: one that bends, or travels with a strong prognostic marker, is misdrawn by a
-    line, and outcomes redrawn from that line would spread the interaction too little. With fewer
-    than ten events a coefficient the line has to do.
+    comparison), arm, marker. Tested: arm x marker. Outcomes are redrawn from :func:`own_effect`.
 
     Raises
     ------
@@ -133,8 +130,36 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     data.check_outcomes()
     data.check_marker()
     X = np.column_stack([null, tested])
-    regression, bent = regression_of(data), own_curve(data, null.shape[1])
-    return Nested.ask(regression, X, null.shape[1], data.places, data.n_rows, bent)
+    redrawn = own_effect(data, null)
+    return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows, redrawn)
+
+
+def own_effect(data: AnalysisSet, null: Floats) -> Floats | None:
+    """Columns that outcomes are redrawn with, so that the marker's own effect may bend.
+
+    An own effect that bends, or that travels with a strong prognostic marker, is misdrawn by a
+    line, and outcomes redrawn from that line would spread the interaction too little.
+
+    Parameters
+    ----------
+    data : AnalysisSet
+    null : ndarray, shape (n_patients, n_columns)
+        The marker last.
+
+    Returns
+    -------
+    ndarray, shape (n_patients, n_redrawn), or None
+        The null's columns and a curve. With too few events for one, the null's columns with the
+        marker's rank for its value: no coefficient more, and taken where it fits better. None for
+        levels without an order.
+    """
+    if data.df != 1 or not data.graded:
+        return None
+    curve = own_curve(data, null.shape[1])
+    if curve.shape[1]:
+        return np.column_stack([null, curve])
+    ranks = mean_ranks(data.marker_columns[:, 0])
+    return np.column_stack([null[:, :-1], ranks - ranks.mean()])
 
 
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:

@@ -1,4 +1,4 @@
-"""Restricted cubic splines: the columns that let a marker's effect bend."""
+"""Restricted cubic splines and ranks: the columns that let a marker's effect bend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from biomarker.errors import NotEstimableError
 from biomarker.evidence.analysis_set import AnalysisSet
 
-__all__ = ["knots_for", "own_curve", "spline_columns"]
+__all__ = ["knots_for", "mean_ranks", "own_curve", "spline_columns"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,8 +75,15 @@ def knots_for(data: AnalysisSet) -> int:
     return 4 if data.event.sum() >= _MANY_EVENTS else 3
 
 
+def mean_ranks(values: Floats) -> Floats:
+    """Mean ranks, from 0 to 1."""
+    from scipy.stats import rankdata
+
+    return np.asarray((rankdata(values) - 0.5) / len(values), dtype=np.float64)
+
+
 def own_curve(data: AnalysisSet, n_others: int) -> Floats:
-    """Columns beside a marker's line that free its own effect from it, as far as events allow.
+    """Columns beside a marker's line that free its own effect from it, where events allow.
 
     A level each where there are few values; knots among the distinct values where a crowd at one
     value, such as a detection limit, makes the ordinary knots meet.
@@ -91,8 +98,8 @@ def own_curve(data: AnalysisSet, n_others: int) -> Floats:
     Returns
     -------
     ndarray, shape (n_patients, n_columns)
-        Centred; no column where there is nothing to bend (levels without an order, or two values)
-        or no room.
+        Centred; no column where there is nothing to bend (levels without an order, or two values),
+        no room, or too few events for four knots: three miss what a skewed marker does far out.
     """
     none = np.empty((len(data.rows), 0))
     if data.df != 1 or not data.graded:
@@ -106,10 +113,9 @@ def own_curve(data: AnalysisSet, n_others: int) -> Floats:
     if len(values) <= _FEW_VALUES:
         columns = (marker[:, None] == values[1:-1]).astype(np.float64)
     else:
-        n_knots = min(knots_for(data), room + 2)
-        if n_knots < 3:
+        if min(knots_for(data), room + 2) < 4:
             return none
-        for among, n in ((marker, n_knots), (values, 3)):
+        for among, n in ((marker, 4), (values, 3)):
             try:
                 columns = _spline(marker, np.asarray(np.quantile(among, _KNOTS[n])))
                 break

@@ -15,7 +15,6 @@ from biomarker.evidence.cut_design import CutDesign, candidate_cuts
 from biomarker.evidence.cut_place import (
     Place,
     alternative,
-    mean_ranks,
     place_threshold,
     smooth_columns,
     trend_fits_better,
@@ -123,8 +122,3 @@ def test_dependent_trends_are_left_out(trial: Callable[..., Cohort]) -> None:
     trend = np.arange(float(N))[:, None]
     assert smooth_columns(ranked, trend).shape == (N, 1)
     assert smooth_columns(replace(ranked, null=trend), trend).shape == (N, 0)
-
-
-def test_ranks_are_even_and_share_ties() -> None:
-    """From 0 to 1, midway through each patient's own share."""
-    assert mean_ranks(np.array([3.0, 1.0, 1.0, 9.0])).tolist() == [0.625, 0.25, 0.25, 0.875]

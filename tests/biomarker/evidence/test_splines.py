@@ -1,4 +1,4 @@
-"""Harrell's basis, and the curve that every graded marker's values allow."""
+"""Harrell's basis, and the curve or ranks that a marker's own effect is redrawn with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biomarker import Cohort
-from biomarker.evidence.analysis_set import analysis_set
+from biomarker.evidence.analysis_set import AnalysisSet, analysis_set
 from biomarker.evidence.calibration import Nested, bootstrap_likelihood_ratio
-from biomarker.evidence.interaction import ask_interaction, interaction_columns, regression_of
-from biomarker.evidence.splines import own_curve, spline_columns
+from biomarker.evidence.interaction import (
+    ask_interaction,
+    interaction_columns,
+    own_effect,
+    regression_of,
+)
+from biomarker.evidence.splines import mean_ranks, own_curve, spline_columns
 
 Trial = Callable[..., Cohort]
 
@@ -95,12 +100,31 @@ def test_levels_have_nothing_to_bend(trial: Trial) -> None:
     assert own_curve(analysis_set(trial(n=80), "m2", "os"), 1).shape == (80, 0)
 
 
-@pytest.mark.parametrize(("n_others", "more"), [(1, 2), (5, 2), (6, 1), (7, 0)])
+@pytest.mark.parametrize(("n_others", "more"), [(1, 2), (5, 2), (6, 0), (7, 0)])
 def test_a_curve_needs_ten_events_a_coefficient(trial: Trial, n_others: int, more: int) -> None:
-    """79 events: room for seven coefficients in all."""
+    """79 events: room for seven coefficients in all, of which a curve takes two."""
     data = analysis_set(trial(n=120, seed=0), "m1", "os")
     assert 70 <= data.event.sum() < 80
     assert own_curve(data, n_others).shape == (120, more)
+
+
+def skewed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A marker that acts strongly by its logarithm, and is given as it is."""
+    frame["months"] *= np.exp(-1.5 * frame["m1"])
+    frame["m1"] = np.exp(frame["m1"])
+    return frame
+
+
+def drawn_by_the_line(data: AnalysisSet) -> Nested:
+    """The same question, its outcomes redrawn from the null that is tested."""
+    null, tested = interaction_columns(data, data.marker_columns)
+    X = np.column_stack([null, tested])
+    return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
+
+
+def redrawn(question: Nested) -> np.ndarray:
+    """Two thousand likelihood ratios."""
+    return bootstrap_likelihood_ratio(question, 0, ("s",), 0, 2000)
 
 
 def test_outcomes_are_redrawn_from_the_curve_where_there_is_room(trial: Trial) -> None:
@@ -108,21 +132,61 @@ def test_outcomes_are_redrawn_from_the_curve_where_there_is_room(trial: Trial) -
 
     Two thousand redrawn ratios from the line have the spread of chi squared; from the curve, more.
     """
-
-    def skewed(frame: pd.DataFrame) -> pd.DataFrame:
-        frame["months"] *= np.exp(-1.5 * frame["m1"])
-        frame["m1"] = np.exp(frame["m1"])
-        return frame
-
     data = analysis_set(trial(n=300, change=skewed, seed=1), "m1", "os")
-    null, tested = interaction_columns(data, data.marker_columns)
-    X = np.column_stack([null, tested])
-    line = Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows)
-    curve = ask_interaction(data)
+    line, curve = drawn_by_the_line(data), ask_interaction(data)
     assert curve.likelihood_ratio == line.likelihood_ratio
-    spread = [
-        float(np.quantile(bootstrap_likelihood_ratio(q, 0, ("s",), 0, 2000), 0.95))
-        for q in (line, curve)
-    ]
+    spread = [float(np.quantile(redrawn(q), 0.95)) for q in (line, curve)]
     assert spread[0] == pytest.approx(3.84, abs=0.6)
     assert spread[1] > spread[0] + 0.8
+
+
+def test_ranks_are_even_and_share_ties() -> None:
+    """From 0 to 1, midway through each patient's own share."""
+    assert mean_ranks(np.array([3.0, 1.0, 1.0, 9.0])).tolist() == [0.625, 0.25, 0.25, 0.875]
+
+
+def few(data: AnalysisSet) -> bool:
+    """Whether there are fewer than sixty events, which a curve needs."""
+    return int(data.event.sum()) < 60
+
+
+def test_with_few_events_ranks_stand_in_for_a_line_that_fits_worse(trial: Trial) -> None:
+    """No coefficient more: the marker's column alone is another, and the statistic stays."""
+    data = analysis_set(trial(n=60, change=skewed, seed=1), "m1", "os")
+    null, _ = interaction_columns(data, data.marker_columns)
+    instead = own_effect(data, null)
+    assert few(data)
+    assert instead is not None
+    assert instead.shape == null.shape
+    assert instead[:, :-1] == pytest.approx(null[:, :-1])
+    order = np.argsort(data.marker_columns[:, 0])
+    assert np.diff(instead[order, -1]) == pytest.approx(1 / 60)
+    regression, line, ranks = regression_of(data), drawn_by_the_line(data), ask_interaction(data)
+    assert regression.fit(instead).log_likelihood > line.null.log_likelihood
+    assert ranks.likelihood_ratio == line.likelihood_ratio
+    assert ranks.null.log_likelihood == line.null.log_likelihood
+    assert np.quantile(redrawn(ranks), 0.95) > np.quantile(redrawn(line), 0.95) + 0.8
+
+
+def test_with_few_events_the_line_serves_where_it_fits_better(trial: Trial) -> None:
+    """The very draws of the line; ranks would have drawn others."""
+
+    def straight(frame: pd.DataFrame) -> pd.DataFrame:
+        frame["m1"] = np.exp(frame["m1"])
+        frame["months"] *= np.exp(-0.5 * frame["m1"])
+        return frame
+
+    data = analysis_set(trial(n=60, change=straight, seed=1), "m1", "os")
+    null, _ = interaction_columns(data, data.marker_columns)
+    instead, line = own_effect(data, null), drawn_by_the_line(data)
+    assert few(data)
+    assert instead is not None
+    assert regression_of(data).fit(instead).log_likelihood < line.null.log_likelihood
+    assert np.array_equal(redrawn(ask_interaction(data)), redrawn(line))
+
+
+def test_levels_are_redrawn_as_they_are(trial: Trial) -> None:
+    """Without an order there are no ranks."""
+    data = analysis_set(trial(n=60), "m2", "os")
+    null, _ = interaction_columns(data, data.marker_columns)
+    assert own_effect(data, null) is None
