@@ -110,7 +110,7 @@ def score(
         "bundle": bundle.digest,
     }
     if done.drift is not None:
-        from pipelines.drift import drift_lines
+        from pipelines.drift_words import drift_lines
 
         for line in drift_lines(done.drift):
             click.echo(line[:1].upper() + line[1:], err=True)

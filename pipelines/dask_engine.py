@@ -19,10 +19,9 @@ from typing import Any
 from biomarker.errors import BundleError
 from pipelines.bundle import load_bundle
 from pipelines.dask_workers import connected, training_workers
-from pipelines.engine import Record
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import RowSource, open_source
-from pipelines.score_parts import PartWriter
+from pipelines.score_parts import PartWriter, Record
 from pipelines.stores import copied_in, local_copy, located
 
 __all__ = ["DaskEngine", "score_chunks"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from biomarker.errors import UsageError
 from biomarker.side_by_side import other_workers
+from pipelines.software import software_versions
 
 __all__ = ["connected", "training_workers"]
 
@@ -102,8 +103,6 @@ def _backend(client: Any) -> Any:
 
 def _check(client: Any, scheduler: str) -> None:
     """Refuse workers that would give other numbers, or none."""
-    from pipelines.training import software_versions
-
     try:
         client.wait_for_workers(1, timeout=_ANSWER_WITHIN)
     except TimeoutError:

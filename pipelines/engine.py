@@ -10,18 +10,16 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from biomarker.errors import UsageError
 from pipelines.row_scores import FileMarks, RowScorer
 from pipelines.row_source import Chunk, RowSource
-from pipelines.score_parts import PartWriter
+from pipelines.score_parts import PartWriter, Record
 
 __all__ = ["Engine", "LocalEngine", "engine_named"]
-
-Record = dict[str, Any]
 
 
 class Engine(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 
 from biomarker.evidence.sentences import ratio_number
 from biomarker.evidence.verdict import Verdict
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.terminal import table
 
 __all__ = [

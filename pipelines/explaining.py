@@ -13,8 +13,8 @@ from biomarker.explain.over_time import TimeAttribution, attribute_over_time
 from biomarker.explain.scales import Scale
 from biomarker.resampling import spawn
 from pipelines.limits import beats_chance
-from pipelines.refits import Examination, examine
-from pipelines.results import EndpointReading, ModelRun, StudyRun
+from pipelines.refits import examine
+from pipelines.results import EndpointReading, Examination, ModelRun, StudyRun
 from pipelines.terminal import Progress
 
 __all__ = ["explained"]

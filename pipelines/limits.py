@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from biomarker.cohort import Cohort
 from biomarker.evidence.sample_size import required_for_response, required_for_survival
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.results import ModelRun, TimePlan
 from pipelines.summary import CohortSummary, EndpointSummary
 

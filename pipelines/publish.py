@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from biomarker.validation.performance import PerformanceEstimate
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.limits import beats_chance
 from pipelines.noise import NOISE_FILE, noise_record
 from pipelines.results import ModelRun, StudyRun, performance_table, settings_table

@@ -12,51 +12,29 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from biomarker.explain.controls import NullBand, null_band
+from biomarker.explain.controls import null_band
 from biomarker.explain.refit_runs import fold_calls, run_blocks
 from biomarker.explain.refits import Block, Refits, RefitTable, Scheme, blocks_of
 from biomarker.explain.stability import stability
-from biomarker.explain.stability_result import Stability
 from biomarker.features.encoding import plan_columns
 from biomarker.models.pipeline import PipelineBuilder
 from biomarker.models.zoo import model_choice
 from biomarker.resampling import joint_strata
 from pipelines.limits import beats_chance
-from pipelines.results import ModelRun, StudyRun, plain_value
+from pipelines.results import Examination, ModelRun, StudyRun, plain_value
 from pipelines.storage import write_bytes
 
-__all__ = ["Examination", "examine", "refit_plan", "refits_key", "resumed_tables"]
+__all__ = ["examine", "refit_plan", "refits_key", "resumed_tables"]
 
 _FORMAT = 1
 # Refits lost at most when a job is killed: a second or two of linear models, some seconds of trees.
 _BLOCK, _TREE_BLOCK = 25, 10
 _ARRAYS = ("importance", "together", "sign", "fitted")
-
-
-@dataclass(frozen=True)
-class Examination:
-    """How far a model's importance can be trusted.
-
-    Attributes
-    ----------
-    stability : Stability
-    band : NullBand or None
-        None where importance is withheld.
-    """
-
-    stability: Stability
-    band: NullBand | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; aggregates only."""
-        band = None if self.band is None else self.band.to_dict()
-        return {"stability": self.stability.to_dict(), "null_band": band}
 
 
 def examine(

@@ -14,16 +14,18 @@ from biomarker.explain.attribution import Attribution
 from biomarker.models.pipeline import EncodedModel
 from biomarker.outcomes import TimeUnit
 from biomarker.validation.nested_result import NestedResult
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.summary import CohortSummary
 
 if TYPE_CHECKING:
     from biomarker.explain.benefit import BenefitAttribution, WithheldBenefit
+    from biomarker.explain.controls import NullBand
     from biomarker.explain.over_time import TimeAttribution
-    from pipelines.refits import Examination
+    from biomarker.explain.stability_result import Stability
 
 __all__ = [
     "EndpointReading",
+    "Examination",
     "ModelRun",
     "StudyRun",
     "TimePlan",
@@ -70,6 +72,26 @@ class ModelRun:
     nested: NestedResult
     attribution: Attribution
     seconds: float
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How far a model's importance can be trusted.
+
+    Attributes
+    ----------
+    stability : Stability
+    band : NullBand or None
+        None where importance is withheld.
+    """
+
+    stability: Stability
+    band: NullBand | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form; aggregates only."""
+        band = None if self.band is None else self.band.to_dict()
+        return {"stability": self.stability.to_dict(), "null_band": band}
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.results import ModelRun, StudyRun
 from pipelines.summary import CohortSummary
 

@@ -19,12 +19,15 @@ from pipelines.stores import Place, arrow_source
 
 __all__ = [
     "PartWriter",
+    "Record",
     "formulas_in",
     "join_parts",
     "marked_formulas",
     "plain_text",
     "write_table",
 ]
+
+Record = dict[str, Any]  # of one written part: a line of the ledger
 
 # What a spreadsheet reads on as a formula: the usual signs, their wide forms, and blanks that it
 # may skip before one.
@@ -50,7 +53,7 @@ class PartWriter:
     kind: str
     spreadsheet: bool = False
 
-    def write(self, number: int, scored: ScoredRows, first_row: int) -> dict[str, Any]:
+    def write(self, number: int, scored: ScoredRows, first_row: int) -> Record:
         """Returns the ledger's record: counts and hashes, nothing of a patient."""
         name = f"part-{number:05d}{self.kind}"
         # Made in memory first: a disk that is full is then told how much the part takes.

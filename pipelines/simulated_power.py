@@ -79,8 +79,8 @@ class _Source:
         """Draw the file's table and read it under the recipe's study."""
         import pandas as pd
 
+        from synthetic_data.blocks import draw_block
         from synthetic_data.table import patient_ids, to_frame
-        from synthetic_data.trial import draw_block
 
         plan = plan_for(self.shape.recipe, n_patients, seed, list(self.effects) or None)
         if self.shape.two_arms:

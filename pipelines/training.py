@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,14 @@ from pipelines.bundle import bundle_digest, save_bundle
 from pipelines.bundle_description import describe_bundle
 from pipelines.drift import training_support
 from pipelines.engine import Engine
-from pipelines.evidence import Evidence, note_look, try_to_assess
+from pipelines.evidence import note_look, try_to_assess
+from pipelines.evidence_results import Evidence
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.limits import find_limits
 from pipelines.results import ModelRun, StudyRun, TimePlan, performance_table
 from pipelines.settings import resolve
+from pipelines.software import software_versions
 from pipelines.storage import atomic_folder, ready_folder, write_text
 from pipelines.summary import summarise
 from pipelines.terminal import Progress
@@ -292,18 +292,6 @@ def _fit_model(
         attribution,
         time.monotonic() - began,
     )
-
-
-def software_versions() -> dict[str, str]:
-    """Versions that decide the numbers."""
-    names = ("lifelines", "mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn")
-    found = {"python": platform.python_version()}
-    for name in (*names, "scipy", "shap", "xgboost-cpu", "xgboost", "biomarker-response"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _publish(

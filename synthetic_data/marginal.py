@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from synthetic_data.blocks import draw_measured
 from synthetic_data.least_false import cox_limit, logistic_limit
 from synthetic_data.outcomes import ArmTerms, cumulative_hazard, marker_scores, pfs_hazard
+from synthetic_data.patient_truth import restricted_mean, survival_probability
 from synthetic_data.plan import BLOCK, Plan
 from synthetic_data.table import Coded, Floats
-from synthetic_data.trial import draw_measured
-from synthetic_data.truth import restricted_mean, survival_probability
 
 __all__ = ["DRAW_SIZE", "marginal_table"]
 
@@ -308,7 +308,7 @@ def marginal_table(plan: Plan) -> pd.DataFrame:
     Parameters
     ----------
     plan : Plan
-        From :func:`synthetic_data.trial.plan_for`.
+        From :func:`synthetic_data.plan.plan_for`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit, logit, ndtri
 
 from synthetic_data.covariates import caix_percent
-from synthetic_data.published import HIDDEN, sample_by_outcome, weibull_times
+from synthetic_data.draw_parts import HIDDEN, sample_by_outcome, weibull_times
 from synthetic_data.table import Floats
 
 __all__ = ["MODELS", "archive_population", "pattern_shares"]

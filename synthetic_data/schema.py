@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthetic_data.blocks import Block, draw_block
+from synthetic_data.patient_truth import patient_truth
 from synthetic_data.plan import BLOCK, Plan
 from synthetic_data.published import draw_with_truth
 from synthetic_data.study_files import COLUMNS
 from synthetic_data.table import Coded, Column, Table, patient_ids
-from synthetic_data.trial import Block, draw_block
-from synthetic_data.truth import TRUTH_UNITS, Truth, patient_truth
+from synthetic_data.truth import TRUTH_UNITS, Truth
 
 __all__ = [
     "BLOCK",
@@ -113,7 +114,7 @@ def cohort_schema(plan: Plan) -> pa.Schema:
     Parameters
     ----------
     plan : Plan
-        From :func:`synthetic_data.trial.plan_for`.
+        From :func:`synthetic_data.plan.plan_for`.
     """
     design = plan.design
     if plan.published:
@@ -129,7 +130,7 @@ def truth_schema(plan: Plan, markers: bool = True) -> pa.Schema:
     Parameters
     ----------
     plan : Plan
-        From :func:`synthetic_data.trial.plan_for`.
+        From :func:`synthetic_data.plan.plan_for`.
     markers : bool, default True
         False leaves out the marginal quantities, whose Monte Carlo draw takes some seconds.
     """
@@ -158,7 +159,7 @@ def block_batches(
     Parameters
     ----------
     plan : Plan
-        From :func:`synthetic_data.trial.plan_for`.
+        From :func:`synthetic_data.plan.plan_for`.
     index : int
         From 0 to ``plan.n_blocks - 1``.
     cohort, truth : pyarrow.Schema
@@ -183,11 +184,11 @@ def stream(plan: Plan) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     Parameters
     ----------
     plan : Plan
-        From :func:`synthetic_data.trial.plan_for`.
+        From :func:`synthetic_data.plan.plan_for`.
 
     Examples
     --------
-    >>> from synthetic_data.trial import plan_for
+    >>> from synthetic_data.plan import plan_for
     >>> [(c.num_rows, t.num_rows) for c, t in stream(plan_for("il2-rcc", 70_000, seed=1))]
     [(65600, 65600), (4400, 4400)]
     """

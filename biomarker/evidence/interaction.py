@@ -151,9 +151,9 @@ def own_effect(data: AnalysisSet, null: Floats) -> Floats | None:
     ndarray, shape (n_patients, n_redrawn), or None
         The null's columns and a curve. With too few events for one, the null's columns with the
         marker's rank for its value: no coefficient more, and taken where it fits better. None for
-        levels without an order.
+        two values, or levels without an order.
     """
-    if data.df != 1 or not data.graded:
+    if data.df != 1 or not data.graded or len(np.unique(data.marker_columns)) == 2:
         return None
     curve = own_curve(data, null.shape[1])
     if curve.shape[1]:

@@ -18,11 +18,11 @@ from panels import draw_panels
 from scipy.stats import kstest
 
 from experiments.e01_published_tables.batched_cox import interaction_p
+from synthetic_data.blocks import draw_block
 from synthetic_data.exact_targets import exact_table
 from synthetic_data.outcomes import marker_scores
 from synthetic_data.plan import plan_for
 from synthetic_data.replicate_targets import judge, replicate, stochastic_checks
-from synthetic_data.trial import draw_block
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

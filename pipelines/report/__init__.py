@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipelines.evidence import Evidence
+    from pipelines.evidence_results import Evidence
     from pipelines.results import StudyRun
 
 __all__ = ["render_evidence", "render_report", "report_figures"]

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.report.endpoint import EndpointPage, endpoint_page
 from pipelines.report.evidence import EvidencePage, evidence_page
 from pipelines.report.first_page import answers, whom

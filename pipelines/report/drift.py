@@ -8,7 +8,7 @@ from biomarker.features.support import ColumnSupport
 from biomarker.figures.drift import MOST_ROWS, stability_bars
 from biomarker.metrics.drift import Check, Drift
 from pipelines.bundle import Bundle
-from pipelines.drift import change_words
+from pipelines.drift_words import change_words
 from pipelines.report.parts import Figure, Table
 from pipelines.report.words import percent, significant
 

@@ -12,7 +12,7 @@ from biomarker.evidence.sentences import level_words
 from biomarker.evidence.verdict import Verdict, of_hazards
 from biomarker.figures.evidence import forest
 from biomarker.study import Hypothesis
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.evidence_text import VERDICTS, p_words, ratio_words
 from pipelines.report.evidence_benefit import BenefitPart, benefit_part
 from pipelines.report.evidence_looks import (

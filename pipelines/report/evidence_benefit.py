@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from biomarker.evidence.benefit import BenefitEvaluation, BenefitMeasure
 from biomarker.evidence.sentences import level_words
 from biomarker.figures.benefit_calibration import benefit_calibration_plot
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.report.parts import Figure, Table
 from pipelines.report.words import significant, time_words
 

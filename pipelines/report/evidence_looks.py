@@ -10,7 +10,7 @@ from biomarker.evidence.effect_curve import EffectCurve
 from biomarker.evidence.sentences import level_words
 from biomarker.evidence.verdict import of_hazards
 from biomarker.figures.evidence import effect_curve_plot
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.evidence_text import p_words, ratio_words
 from pipelines.report.parts import Figure, Table
 from pipelines.report.words import significant, time_words

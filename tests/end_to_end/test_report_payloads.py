@@ -179,7 +179,7 @@ def test_sixty_payloads_in_columns_levels_and_ids_do_nothing(unguarded: Any) -> 
 
 def test_sixty_payloads_in_the_title_do_nothing(unguarded: Any) -> None:
     """As study title, file name and reason of a refusal every payload is text."""
-    from pipelines.evidence import Evidence
+    from pipelines.evidence_results import Evidence
 
     cohort = small_run().cohort
     for payload in PAYLOADS:

@@ -15,6 +15,7 @@ from biomarker.side_by_side import side_by_side
 from pipelines import dask_workers
 from pipelines.dask_engine import DaskEngine
 from pipelines.dask_workers import training_workers
+from pipelines.software import software_versions
 from pipelines.training import TrainResult, train
 
 distributed = pytest.importorskip("distributed")
@@ -154,9 +155,7 @@ def test_workers_of_another_release_are_refused(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The library that differs is named."""
-    from pipelines import training
-
-    here = training.software_versions()
+    here = software_versions()
 
     class Altered:
         """Another xgboost here than there."""
@@ -167,7 +166,7 @@ def test_workers_of_another_release_are_refused(
         def __reduce__(self) -> Any:
             return _really, ()
 
-    monkeypatch.setattr(training, "software_versions", Altered())
+    monkeypatch.setattr(dask_workers, "software_versions", Altered())
     with (
         pytest.raises(UsageError, match="got another xgboost-cpu"),
         training_workers(cluster.scheduler_address),
@@ -177,6 +176,4 @@ def test_workers_of_another_release_are_refused(
 
 def _really() -> Any:
     """Stands for the function of the worker."""
-    from pipelines.training import software_versions
-
     return software_versions

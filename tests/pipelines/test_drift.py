@@ -18,7 +18,8 @@ from biomarker.models.pipeline import PipelineBuilder
 from biomarker.study import Study
 from pipelines.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from pipelines.cli import main
-from pipelines.drift import drift_lines, file_drift, training_support
+from pipelines.drift import file_drift, training_support
+from pipelines.drift_words import drift_lines
 from pipelines.engine import LocalEngine
 from pipelines.scoring import score
 from pipelines.scoring_job import score_file

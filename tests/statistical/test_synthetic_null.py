@@ -9,9 +9,9 @@ from scipy.stats import binomtest, kstest
 
 from experiments.e01_published_tables.batched_cox import interaction_p
 from synthetic_data.analyses import cox
+from synthetic_data.blocks import draw_block
 from synthetic_data.outcomes import marker_scores
 from synthetic_data.plan import plan_for
-from synthetic_data.trial import draw_block
 from synthetic_data.truth import Truth
 
 SIZE = 700

@@ -59,8 +59,8 @@ def test_heaping_keeps_the_high_cut(percent):
 
 def test_readers_disagree_but_keep_the_distribution():
     """Reader noise moves patients without moving the share of high tumours."""
+    from synthetic_data.blocks import draw_block
     from synthetic_data.plan import plan_for
-    from synthetic_data.trial import draw_block
 
     block = draw_block(plan_for("il2-rcc", 40_000, 2, complete=True), 0)
     true, read = block.true["caix"], block.measured["caix"]

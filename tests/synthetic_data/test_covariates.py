@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from biomarker.errors import StudyError
+from synthetic_data.blocks import draw_measured
 from synthetic_data.covariates import caix_percent, copula_factor, draw_covariates, upton_group
 from synthetic_data.facts import recipe
 from synthetic_data.outcomes import marker_scores
-from synthetic_data.trial import draw_measured, plan_for
+from synthetic_data.plan import plan_for
 
 
 @pytest.fixture(scope="module")

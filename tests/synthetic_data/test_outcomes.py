@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from synthetic_data.blocks import draw_block
 from synthetic_data.facts import recipe
 from synthetic_data.outcomes import (
     ArmTerms,
@@ -13,7 +14,6 @@ from synthetic_data.outcomes import (
     potential_outcome,
 )
 from synthetic_data.plan import plan_for
-from synthetic_data.trial import draw_block
 
 N = 60_000
 DESIGN = recipe("il2-rcc").design

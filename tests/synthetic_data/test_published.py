@@ -8,9 +8,10 @@ from scipy.stats import kstest
 
 from biomarker.errors import StudyError
 from synthetic_data.covariates import upton_group
+from synthetic_data.draw_parts import sample_by_outcome, weibull_times
 from synthetic_data.facts import catalogue, recipe
 from synthetic_data.models import archive_population, pattern_shares
-from synthetic_data.published import couple, draw, fixture, sample_by_outcome, weibull_times
+from synthetic_data.published import couple, draw, fixture
 
 TABLES = [r.name for r in catalogue() if "table" in r.design and r.name != "fyfe-1995"]
 PUBLISHED = [r.name for r in catalogue() if r.kind == "published"]

@@ -7,9 +7,9 @@ from scipy.stats import spearmanr
 
 from biomarker.errors import StudyError
 from synthetic_data import simulate
+from synthetic_data.blocks import _censor, _streams, draw_block
 from synthetic_data.plan import BLOCK, plan_for
 from synthetic_data.table import Coded, patient_ids
-from synthetic_data.trial import _censor, _streams, draw_block
 
 OPEN = ["il2-rcc", "il2-melanoma", "select-like"]
 

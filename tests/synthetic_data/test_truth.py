@@ -7,10 +7,11 @@ import pytest
 
 from biomarker.errors import StudyError
 from synthetic_data import simulate
+from synthetic_data.blocks import draw_block
 from synthetic_data.outcomes import cumulative_hazard
+from synthetic_data.patient_truth import restricted_mean, survival_probability
 from synthetic_data.plan import plan_for
-from synthetic_data.trial import draw_block
-from synthetic_data.truth import Truth, restricted_mean, survival_probability
+from synthetic_data.truth import Truth
 
 EFFECTS = {"vegf": ["predictive:0.5", "prognostic:0.2"], "ccr5": "predictive:0.6@response"}
 

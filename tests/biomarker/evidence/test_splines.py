@@ -185,8 +185,11 @@ def test_with_few_events_the_line_serves_where_it_fits_better(trial: Trial) -> N
     assert np.array_equal(redrawn(ask_interaction(data)), redrawn(line))
 
 
-def test_levels_are_redrawn_as_they_are(trial: Trial) -> None:
-    """Without an order there are no ranks."""
-    data = analysis_set(trial(n=60), "m2", "os")
+@pytest.mark.parametrize(("marker", "change"), [("m2", untouched), ("m1", halves)])
+def test_levels_and_two_values_are_redrawn_as_they_are(
+    trial: Trial, marker: str, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    """Without an order there are no ranks; those of two values are the values again."""
+    data = analysis_set(trial(n=60, change=change), marker, "os")
     null, _ = interaction_columns(data, data.marker_columns)
     assert own_effect(data, null) is None

@@ -11,7 +11,8 @@ import pandas as pd
 
 from biomarker.cohort import Cohort
 from biomarker.evidence import assess
-from pipelines.evidence import Evidence, with_looks
+from pipelines.evidence import with_looks
+from pipelines.evidence_results import Evidence
 from pipelines.explaining import explained
 from pipelines.ingest import load_cohort
 from pipelines.results import StudyRun

@@ -18,7 +18,8 @@ from biomarker.models.pipeline import EncodedModel
 from biomarker.models.zoo import model_choice
 from biomarker.resampling import joint_strata, spawn
 from biomarker.validation.nested import nested_cross_validation
-from pipelines.evidence import Evidence, with_looks
+from pipelines.evidence import with_looks
+from pipelines.evidence_results import Evidence
 from pipelines.results import ModelRun, StudyRun, TimePlan
 from pipelines.summary import summarise
 

@@ -10,7 +10,7 @@ import pytest
 
 from biomarker import Cohort, Study
 from biomarker.evidence.verdict import Verdict
-from pipelines.evidence import Evidence
+from pipelines.evidence_results import Evidence
 from pipelines.evidence_text import evidence_text, p_words, ratio_words
 from pipelines.report import render_evidence, render_report, report_figures
 from pipelines.report.words import labelled, significant
