@@ -123,7 +123,11 @@ class Nested:
         if redrawn is not None:
             with contextlib.suppress(NotEstimableError):
                 other = regression.fit(redrawn)
-                if redrawn.shape[1] > n_null or other.log_likelihood > null.log_likelihood:
+                # A penalised null's likelihood counts the tested columns' penalty: fit it alone.
+                if (
+                    redrawn.shape[1] > n_null
+                    or other.log_likelihood > regression.fit(columns).log_likelihood
+                ):
                     columns, source = redrawn, other
         sampler = regression.sampler(columns, source, rows, n_rows)
         return cls(regression, X, n_null, rows, n_rows, fit, null, ratio, sampler, penalised)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -193,3 +194,25 @@ def test_levels_and_two_values_are_redrawn_as_they_are(
     data = analysis_set(trial(n=60, change=change), marker, "os")
     null, _ = interaction_columns(data, data.marker_columns)
     assert own_effect(data, null) is None
+
+
+def test_a_penalised_choice_compares_fits_of_as_many_columns(trial: Trial) -> None:
+    """One event under treatment, at its lowest value: Firth's likelihood.
+
+    Under the null it holds the penalty of the interaction, which would always speak for the line.
+    """
+
+    def spared(frame: pd.DataFrame) -> pd.DataFrame:
+        treated = frame["arm"] == "drug"
+        frame.loc[treated, "died"] = "0"
+        frame.loc[frame.loc[treated, "m1"].idxmin(), "died"] = "1"
+        return frame
+
+    data = analysis_set(trial(n=60, change=spared, seed=11), "m1", "os")
+    null, _ = interaction_columns(data, data.marker_columns)
+    question, instead = ask_interaction(data), own_effect(data, null)
+    assert question.penalised
+    assert instead is not None
+    ranks, line = question.regression.fit(instead), question.regression.fit(null)
+    assert line.log_likelihood < ranks.log_likelihood < question.null.log_likelihood
+    assert not np.allclose(redrawn(question), redrawn(drawn_by_the_line(data)))
