@@ -39,8 +39,15 @@ def _state(X, y, shift, w, coef, slope, information, spread):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _penalised(X, shift, coef, value, slope, information, spread):  # type: ignore[no-untyped-def]
-    """Add Firth's penalty to value and slope; minus infinity where no information is left."""
+def _penalised(  # type: ignore[no-untyped-def]
+    X, shift, coef, value, slope, information, spread, bend
+):
+    """Add Firth's penalty to value and slope; minus infinity where no information is left.
+
+    ``bend`` becomes the information of patients who count for one and their leverage, as if the
+    penalty were so many more of them: where there is a column for each group it is the penalised
+    slope's own derivative, and without it a step into a group of one patient is twice too long.
+    """
     n, p = X.shape
     if not (np.isfinite(value) and np.isfinite(information).all()):
         return -np.inf
@@ -48,6 +55,7 @@ def _penalised(X, shift, coef, value, slope, information, spread):  # type: igno
     if not sign > 0.0 or not size > -200.0:
         return -np.inf
     inverse = np.linalg.inv(information)
+    bend[:, :] = information
     for i in range(n):
         eta = shift[i]
         leverage = 0.0
@@ -57,9 +65,12 @@ def _penalised(X, shift, coef, value, slope, information, spread):  # type: igno
             for k in range(p):
                 along += inverse[j, k] * X[i, k]
             leverage += along * X[i, j]
-        half = -0.5 * np.tanh(0.5 * eta) * leverage * spread[i]
+        more = leverage * spread[i]
+        half = -0.5 * np.tanh(0.5 * eta) * more
         for j in range(p):
             slope[j] += half * X[i, j]
+            for k in range(p):
+                bend[j, k] += more * spread[i] * X[i, j] * X[i, k]
     return value + 0.5 * size
 
 
@@ -72,23 +83,26 @@ def climb_many(  # type: ignore[no-untyped-def]
     m = len(free)
     slope, there_slope = np.zeros(p), np.zeros(p)
     matrix, there_matrix = np.zeros((p, p)), np.zeros((p, p))
+    bend, there_bend = np.zeros((p, p)), np.zeros((p, p))
     part, spread, moved = np.zeros((m, m)), np.zeros(n), np.zeros(m)
     trial = np.zeros(p)
     for b in range(Y.shape[0]):
         y = Y[b]
         value = _state(X, y, shift, w, coef[b], slope, matrix, spread)
         if firth:
-            value = _penalised(X, shift, coef[b], value, slope, matrix, spread)
+            value = _penalised(X, shift, coef[b], value, slope, matrix, spread, bend)
+        else:
+            bend[:, :] = matrix
         settled[b] = m == 0 and np.isfinite(value)
         for _ in range(steps):
             if m == 0 or not np.isfinite(value):
                 break
             trace = 0.0
             for a in range(m):
-                trace += matrix[free[a], free[a]]
+                trace += bend[free[a], free[a]]
                 moved[a] = slope[free[a]]
                 for c in range(m):
-                    part[a, c] = matrix[free[a], free[c]]
+                    part[a, c] = bend[free[a], free[c]]
             # Where information has all but vanished a step means nothing: it is kept short.
             for a in range(m):
                 part[a, a] += 1e-10 if not firth else 1e-12 * trace + 1e-14
@@ -106,7 +120,9 @@ def climb_many(  # type: ignore[no-untyped-def]
                     trial[free[a]] += fraction * step[a]
                 there = _state(X, y, shift, w, trial, there_slope, there_matrix, spread)
                 if firth:
-                    there = _penalised(X, shift, trial, there, there_slope, there_matrix, spread)
+                    there = _penalised(
+                        X, shift, trial, there, there_slope, there_matrix, spread, there_bend
+                    )
                     beyond = 0.0
                     for a in range(m):
                         beyond += there_slope[free[a]] * step[a]
@@ -120,6 +136,7 @@ def climb_many(  # type: ignore[no-untyped-def]
                 fraction *= 0.5
             coef[b], value = trial, there
             slope[:], matrix[:, :] = there_slope, there_matrix
+            bend[:, :] = there_bend if firth else there_matrix
             if length < settled_at:
                 settled[b] = True
                 break

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from biomarker.evidence.firth_log_odds import fit_firth_log_odds
@@ -22,6 +24,26 @@ def test_two_groups_are_a_table_with_a_half_in_each_cell(
     odds = [(r + 0.5) / (n - r + 0.5) for r, n in zip(responders, sizes, strict=True)]
     assert fit.coefficients[0, 1] == pytest.approx(np.log(odds[1] / odds[0]), abs=1e-6)
     assert fit.converged[0]
+
+
+@given(st.lists(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+                min_size=4, max_size=4))  # fmt: skip
+def test_four_groups_with_an_interaction_are_tables_with_a_half_in_each_cell(
+    groups: list[tuple[int, int]],
+) -> None:
+    """Whatever their sizes, one patient included: a saturated model has a closed form.
+
+    Coordinates: log odds of the four groups, (responders + 1/2) / (others + 1/2), as intercept, two
+    main effects and their interaction.
+    """
+    sizes = [n for _, n in groups]
+    arm, marker = np.repeat([0.0, 0.0, 1.0, 1.0], sizes), np.repeat([0.0, 1.0, 0.0, 1.0], sizes)
+    X = np.column_stack([np.ones(len(arm)), arm, marker, arm * marker])
+    y = np.concatenate([np.arange(n) < r for r, n in groups])
+    fit = fit_firth_log_odds(X, y[None, :])
+    a, b, c, d = (np.log((r + 0.5) / (n - r + 0.5)) for r, n in groups)
+    assert fit.converged[0]
+    np.testing.assert_allclose(fit.coefficients[0], [a, c - a, b - a, d - c - b + a], atol=1e-6)
 
 
 def test_the_maximum_is_the_one_an_independent_search_finds() -> None:
