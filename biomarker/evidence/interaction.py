@@ -134,8 +134,8 @@ def ask_interaction(data: AnalysisSet, adjust_arm: bool = False) -> Nested:
     return Nested.ask(regression_of(data), X, null.shape[1], data.places, data.n_rows, redrawn)
 
 
-def own_effect(data: AnalysisSet, null: Floats) -> Floats | None:
-    """Columns that outcomes are redrawn with, so that the marker's own effect may bend.
+def own_effect(data: AnalysisSet, null: Floats) -> tuple[Floats, ...]:
+    """Columns that outcomes may be redrawn with, so that the marker's own effect may bend.
 
     An own effect that bends, or that travels with a strong prognostic marker, is misdrawn by a
     line, and outcomes redrawn from that line would spread the interaction too little.
@@ -148,18 +148,18 @@ def own_effect(data: AnalysisSet, null: Floats) -> Floats | None:
 
     Returns
     -------
-    ndarray, shape (n_patients, n_redrawn), or None
-        The null's columns and a curve. With too few events for one, the null's columns with the
-        marker's rank for its value: no coefficient more, and taken where it fits better. None for
-        two values, or levels without an order.
+    tuple of ndarray, each of shape (n_patients, n_redrawn)
+        The null's columns and a curve. With too few events for one: the null's, the marker's rank
+        in place of its value, and both. None for two values, or levels without an order.
     """
-    if data.df != 1 or not data.graded or len(np.unique(data.marker_columns)) == 2:
-        return None
+    marker = data.marker_columns
+    if data.df != 1 or not data.graded or len(np.unique(marker)) == 2:
+        return ()
     curve = own_curve(data, null.shape[1])
     if curve.shape[1]:
-        return np.column_stack([null, curve])
-    ranks = mean_ranks(data.marker_columns[:, 0])
-    return np.column_stack([null[:, :-1], ranks - ranks.mean()])
+        return (np.column_stack([null, curve]),)
+    rank = mean_ranks(marker[:, 0])[:, None] - 0.5
+    return null, np.column_stack([null[:, :-1], rank]), np.column_stack([null, rank])
 
 
 def ratio_from_draws(question: Nested, draws: Floats, seed: int, alpha: float) -> RatioTest:
