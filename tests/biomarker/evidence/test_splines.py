@@ -145,30 +145,45 @@ def test_ranks_are_even_and_share_ties() -> None:
     assert mean_ranks(np.array([3.0, 1.0, 1.0, 9.0])).tolist() == [0.625, 0.25, 0.25, 0.875]
 
 
-def few(data: AnalysisSet) -> bool:
-    """Whether there are fewer than sixty events, which a curve needs."""
-    return int(data.event.sum()) < 60
+def few_events(
+    trial: Trial, change: Callable[[pd.DataFrame], pd.DataFrame], seed: int = 1
+) -> AnalysisSet:
+    """Sixty patients, fewer than sixty events: no curve can be fitted."""
+    data = analysis_set(trial(n=60, change=change, seed=seed), "m1", "os")
+    assert data.event.sum() < 60
+    return data
 
 
-def test_with_few_events_ranks_stand_in_for_a_line_that_fits_worse(trial: Trial) -> None:
-    """No coefficient more: the marker's column alone is another, and the statistic stays."""
-    data = analysis_set(trial(n=60, change=skewed, seed=1), "m1", "os")
+def heights(data: AnalysisSet) -> list[float]:
+    """Log-likelihood with the marker's value, its rank, and both."""
     null, _ = interaction_columns(data, data.marker_columns)
-    instead = own_effect(data, null)
-    assert few(data)
-    assert instead is not None
-    assert instead.shape == null.shape
-    assert instead[:, :-1] == pytest.approx(null[:, :-1])
+    return [regression_of(data).fit(some).log_likelihood for some in own_effect(data, null)]
+
+
+def test_with_few_events_outcomes_are_redrawn_by_value_rank_or_both(trial: Trial) -> None:
+    """One coefficient for the value, one for the rank, two for both."""
+    data = few_events(trial, skewed)
+    null, _ = interaction_columns(data, data.marker_columns)
+    value, rank, both = own_effect(data, null)
+    assert value is null
+    assert rank[:, :-1] == pytest.approx(null[:, :-1])
     order = np.argsort(data.marker_columns[:, 0])
-    assert np.diff(instead[order, -1]) == pytest.approx(1 / 60)
-    regression, line, ranks = regression_of(data), drawn_by_the_line(data), ask_interaction(data)
-    assert regression.fit(instead).log_likelihood > line.null.log_likelihood
-    assert ranks.likelihood_ratio == line.likelihood_ratio
-    assert ranks.null.log_likelihood == line.null.log_likelihood
-    assert np.quantile(redrawn(ranks), 0.95) > np.quantile(redrawn(line), 0.95) + 0.8
+    assert np.diff(rank[order, -1]) == pytest.approx(1 / 60)
+    assert both == pytest.approx(np.column_stack([null, rank[:, -1]]))
 
 
-def test_with_few_events_the_line_serves_where_it_fits_better(trial: Trial) -> None:
+def test_a_rank_that_fits_better_stands_in_for_the_value(trial: Trial) -> None:
+    """The statistic stays the line's; the redrawn ones spread further."""
+    data = few_events(trial, skewed)
+    line, found = drawn_by_the_line(data), ask_interaction(data)
+    value, rank, both = heights(data)
+    assert value + 1 < rank > both - 1.92
+    assert found.likelihood_ratio == line.likelihood_ratio
+    assert found.null.log_likelihood == line.null.log_likelihood
+    assert np.quantile(redrawn(found), 0.95) > np.quantile(redrawn(line), 0.95) + 0.8
+
+
+def test_a_value_that_fits_better_is_redrawn_as_it_is(trial: Trial) -> None:
     """The very draws of the line; ranks would have drawn others."""
 
     def straight(frame: pd.DataFrame) -> pd.DataFrame:
@@ -176,13 +191,30 @@ def test_with_few_events_the_line_serves_where_it_fits_better(trial: Trial) -> N
         frame["months"] *= np.exp(-0.5 * frame["m1"])
         return frame
 
-    data = analysis_set(trial(n=60, change=straight, seed=1), "m1", "os")
-    null, _ = interaction_columns(data, data.marker_columns)
-    instead, line = own_effect(data, null), drawn_by_the_line(data)
-    assert few(data)
-    assert instead is not None
-    assert regression_of(data).fit(instead).log_likelihood < line.null.log_likelihood
-    assert np.array_equal(redrawn(ask_interaction(data)), redrawn(line))
+    data = few_events(trial, straight)
+    value, rank, both = heights(data)
+    assert rank < value > both - 1.92
+    assert np.array_equal(redrawn(ask_interaction(data)), redrawn(drawn_by_the_line(data)))
+
+
+def test_three_patients_far_out_are_redrawn_by_value_and_rank(trial: Trial) -> None:
+    """They die early under treatment and nobody else goes by the marker: no interaction.
+
+    By either alone the redrawn ratios would be too small for what three patients can do.
+    """
+
+    def far_out(frame: pd.DataFrame) -> pd.DataFrame:
+        rows = frame.index[frame["arm"] == "drug"][:3]
+        frame.loc[rows, "m1"] = [6.0, 7.0, 6.5]
+        frame.loc[rows, "months"] = [0.01, 0.02, 0.015]
+        frame.loc[rows, "died"] = "1"
+        return frame
+
+    data = few_events(trial, far_out, seed=0)
+    value, rank, both = heights(data)
+    assert both - 1.92 > max(value, rank)
+    line, found = drawn_by_the_line(data), ask_interaction(data)
+    assert np.quantile(redrawn(found), 0.95) > np.quantile(redrawn(line), 0.95) + 0.8
 
 
 @pytest.mark.parametrize(("marker", "change"), [("m2", untouched), ("m1", halves)])
@@ -192,26 +224,4 @@ def test_levels_and_two_values_are_redrawn_as_they_are(
     """Without an order there are no ranks; those of two values are the values again."""
     data = analysis_set(trial(n=60, change=change), marker, "os")
     null, _ = interaction_columns(data, data.marker_columns)
-    assert own_effect(data, null) is None
-
-
-def test_a_penalised_choice_compares_fits_of_as_many_columns(trial: Trial) -> None:
-    """One event under treatment, at its lowest value: Firth's likelihood.
-
-    Under the null it holds the penalty of the interaction, which would always speak for the line.
-    """
-
-    def spared(frame: pd.DataFrame) -> pd.DataFrame:
-        treated = frame["arm"] == "drug"
-        frame.loc[treated, "died"] = "0"
-        frame.loc[frame.loc[treated, "m1"].idxmin(), "died"] = "1"
-        return frame
-
-    data = analysis_set(trial(n=60, change=spared, seed=11), "m1", "os")
-    null, _ = interaction_columns(data, data.marker_columns)
-    question, instead = ask_interaction(data), own_effect(data, null)
-    assert question.penalised
-    assert instead is not None
-    ranks, line = question.regression.fit(instead), question.regression.fit(null)
-    assert line.log_likelihood < ranks.log_likelihood < question.null.log_likelihood
-    assert not np.allclose(redrawn(question), redrawn(drawn_by_the_line(data)))
+    assert own_effect(data, null) == ()
