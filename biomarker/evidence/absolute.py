@@ -172,7 +172,7 @@ def absolute_effect(
         )
     half = float(-ndtri(alpha / 2.0)) * error
     distance = math.nan
-    if data.df == 1 and data.graded:
+    if data.graded:
         low, high = np.quantile(data.marker_columns[:, 0], (0.25, 0.75))
         distance = float(high - low)
     p = float(2.0 * ndtr(-abs(value) / error))

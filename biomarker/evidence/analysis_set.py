@@ -50,7 +50,7 @@ class AnalysisSet:
     other_contrasts : tuple of str
         Of the columns before the last.
     graded : bool
-        Whether the marker has an order, so that ranks mean something.
+        Whether the marker has an order, so that ranks mean something; it is one column then.
     missing_differs : bool
         Whether the missing share differs by arm or outcome (p < .05): an exploratory result.
     covariate_names : tuple of str

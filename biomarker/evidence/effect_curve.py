@@ -20,6 +20,7 @@ from biomarker.evidence.calibration import calibrated_p
 from biomarker.evidence.cut_design import independent_columns
 from biomarker.evidence.interaction import regression_of
 from biomarker.evidence.log_odds import fit_log_odds
+from biomarker.evidence.splines import mean_ranks
 from biomarker.resampling import spawn
 
 __all__ = ["EffectCurve", "effect_curve"]
@@ -223,10 +224,9 @@ def _curve(
 ) -> EffectCurve:
     """Fit every window, in the data and in draws with one common effect."""
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
     assert data.arm is not None
-    rank = rankdata(values) / len(values) - 0.5
+    rank = mean_ranks(values) - 0.5
     null = independent_columns(
         np.column_stack(
             [data.arm, data.covariates, data.marker_columns, rank, rank**2 - np.mean(rank**2)]

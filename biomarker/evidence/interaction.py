@@ -153,7 +153,7 @@ def own_effect(data: AnalysisSet, null: Floats) -> tuple[Floats, ...]:
         in place of its value, and both. None for two values, or levels without an order.
     """
     marker = data.marker_columns
-    if data.df != 1 or not data.graded or len(np.unique(marker)) == 2:
+    if not data.graded or len(np.unique(marker)) == 2:
         return ()
     curve = own_curve(data, null.shape[1])
     if curve.shape[1]:

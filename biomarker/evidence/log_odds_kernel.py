@@ -84,6 +84,7 @@ def climb_many(  # type: ignore[no-untyped-def]
     slope, there_slope = np.zeros(p), np.zeros(p)
     matrix, there_matrix = np.zeros((p, p)), np.zeros((p, p))
     bend, there_bend = np.zeros((p, p)), np.zeros((p, p))
+    curvature = bend if firth else matrix
     part, spread, moved = np.zeros((m, m)), np.zeros(n), np.zeros(m)
     trial = np.zeros(p)
     for b in range(Y.shape[0]):
@@ -91,18 +92,16 @@ def climb_many(  # type: ignore[no-untyped-def]
         value = _state(X, y, shift, w, coef[b], slope, matrix, spread)
         if firth:
             value = _penalised(X, shift, coef[b], value, slope, matrix, spread, bend)
-        else:
-            bend[:, :] = matrix
         settled[b] = m == 0 and np.isfinite(value)
         for _ in range(steps):
             if m == 0 or not np.isfinite(value):
                 break
             trace = 0.0
             for a in range(m):
-                trace += bend[free[a], free[a]]
+                trace += curvature[free[a], free[a]]
                 moved[a] = slope[free[a]]
                 for c in range(m):
-                    part[a, c] = bend[free[a], free[c]]
+                    part[a, c] = curvature[free[a], free[c]]
             # Where information has all but vanished a step means nothing: it is kept short.
             for a in range(m):
                 part[a, a] += 1e-10 if not firth else 1e-12 * trace + 1e-14
@@ -126,7 +125,7 @@ def climb_many(  # type: ignore[no-untyped-def]
                     beyond = 0.0
                     for a in range(m):
                         beyond += there_slope[free[a]] * step[a]
-                    # The penalty's curvature is left out of the step: where the slope has turned,
+                    # The step knows the penalty's curvature in part: where the slope has turned,
                     # the secant says how far to go back.
                     if beyond < -0.2 * along and fraction * length > 1e-6:
                         fraction *= along / (along - beyond)
@@ -136,7 +135,7 @@ def climb_many(  # type: ignore[no-untyped-def]
                 fraction *= 0.5
             coef[b], value = trial, there
             slope[:], matrix[:, :] = there_slope, there_matrix
-            bend[:, :] = there_bend if firth else there_matrix
+            bend[:, :] = there_bend
             if length < settled_at:
                 settled[b] = True
                 break

@@ -15,6 +15,7 @@ from biomarker.evidence.calibration import Nested, calibrated_p, draw_until_clea
 from biomarker.evidence.interaction import RatioTest, ask_interaction, regression_of
 from biomarker.evidence.regressions import Fit
 from biomarker.evidence.residuals import proportionality_p
+from biomarker.evidence.splines import mean_ranks
 
 __all__ = [
     "OVERLAP",
@@ -84,7 +85,7 @@ def _most_influential(data: AnalysisSet, question: Nested, n_out: int, adjust_ar
 
 def _undragged(data: AnalysisSet, question: Nested, adjust_arm: bool) -> Floats:
     """Coefficients of the fit to the winsorised marker; the fit's own where there is none."""
-    if data.graded and data.df == 1:
+    if data.graded:
         low, high = np.quantile(data.marker_columns, (0.05, 0.95))
         inner = replace(data, marker_columns=np.clip(data.marker_columns, low, high))
         try:
@@ -99,11 +100,9 @@ def same_sign_on_ranks(data: AnalysisSet, test: RatioTest, adjust_arm: bool = Fa
 
     True for markers without an order.
     """
-    from scipy.stats import rankdata
-
-    if not data.graded or data.df != 1:
+    if not data.graded:
         return True
-    ranks = rankdata(data.marker_columns[:, 0])
+    ranks = mean_ranks(data.marker_columns[:, 0])
     ranks = ((ranks - ranks.mean()) / ranks.std())[:, None]
     try:
         again = ask_interaction(replace(data, marker_columns=ranks), adjust_arm)
@@ -148,7 +147,7 @@ def effect_type(data: AnalysisSet, test: RatioTest, alpha: float = 0.05) -> Effe
 
     fit, n_null, df = test.question.fit, test.question.n_null, data.df
     pick = [n_null - df - 1, *range(n_null, n_null + df)]
-    if df == 1 and data.graded:
+    if data.graded:
         low, high = np.quantile(data.marker_columns[:, 0], (0.05, 0.95))
         grid = np.linspace(low, high, 41)[:, None]
     else:

@@ -46,7 +46,7 @@ class ShapeTest:
 
 
 def _bent(data: AnalysisSet) -> Floats:
-    if data.df != 1 or not data.graded:
+    if not data.graded:
         raise NotEstimableError(f"{data.marker} must be continuous or graded for a curve.")
     bent = spline_columns(data.marker_columns[:, 0], knots_for(data))
     return bent - bent.mean(axis=0)

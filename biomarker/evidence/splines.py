@@ -102,7 +102,7 @@ def own_curve(data: AnalysisSet, n_others: int) -> Floats:
         no room, or too few events for four knots: three miss what a skewed marker does far out.
     """
     none = np.empty((len(data.rows), 0))
-    if data.df != 1 or not data.graded:
+    if not data.graded:
         return none
     few = int(data.event.sum())
     if data.kind == "response":
@@ -113,7 +113,7 @@ def own_curve(data: AnalysisSet, n_others: int) -> Floats:
     if len(values) <= _FEW_VALUES:
         columns = (marker[:, None] == values[1:-1]).astype(np.float64)
     else:
-        if min(knots_for(data), room + 2) < 4:
+        if knots_for(data) < 4 or room < 2:
             return none
         for among, n in ((marker, 4), (values, 3)):
             try:

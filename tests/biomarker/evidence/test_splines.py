@@ -225,3 +225,24 @@ def test_levels_and_two_values_are_redrawn_as_they_are(
     data = analysis_set(trial(n=60, change=change), marker, "os")
     null, _ = interaction_columns(data, data.marker_columns)
     assert own_effect(data, null) == ()
+
+
+def test_a_penalised_choice_compares_penalised_fits(trial: Trial) -> None:
+    """One event under treatment, at its lowest value: Firth's likelihood, here best by rank.
+
+    That of the null holds the penalty of the interaction too, which would always speak for it.
+    """
+
+    def spared(frame: pd.DataFrame) -> pd.DataFrame:
+        treated = frame["arm"] == "drug"
+        frame.loc[treated, "died"] = "0"
+        frame.loc[frame.loc[treated, "m1"].idxmin(), "died"] = "1"
+        return frame
+
+    data = analysis_set(trial(n=60, change=spared, seed=11), "m1", "os")
+    null, _ = interaction_columns(data, data.marker_columns)
+    question = ask_interaction(data)
+    assert question.penalised
+    value, rank, both = (question.regression.fit(c).log_likelihood for c in own_effect(data, null))
+    assert both - 1.92 < value < rank < question.null.log_likelihood
+    assert not np.allclose(redrawn(question), redrawn(drawn_by_the_line(data)))
